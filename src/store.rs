@@ -1,0 +1,374 @@
+//! Where a lock lives: the [`Store`] trait and the values it speaks in.
+//!
+//! *An answer is a value; an error means that the answer is unknown or that the
+//! set-up is wrong.* "Somebody else holds it" is an answer. A timeout is an
+//! error, after which the request may or may not have been carried out: every
+//! request can therefore be sent again with the same token and means the same.
+
+pub mod local;
+pub mod redis;
+pub mod target;
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest lock name, in characters.
+const NAME_MAX_CHARS: usize = 200;
+
+/// A valid lock name: 1 to 200 characters, no control characters, no braces
+/// (a brace would move the hash tag that keeps a lock's keys in one Cluster slot).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LockName(String);
+
+impl LockName {
+    /// Checks `name`.
+    ///
+    /// # Errors
+    /// What is wrong with it and what would be right, fit to stand after the name of the flag.
+    pub fn new(name: &str) -> Result<LockName, String> {
+        let chars = name.chars().count();
+        if chars == 0 {
+            return Err("a lock name cannot be empty".to_owned());
+        }
+        if chars > NAME_MAX_CHARS {
+            return Err(format!(
+                "a lock name has at most {NAME_MAX_CHARS} characters, this one has {chars}"
+            ));
+        }
+        if name.chars().any(char::is_control) {
+            return Err("a lock name cannot contain control characters".to_owned());
+        }
+        if name.contains(['{', '}']) {
+            return Err("a lock name cannot contain \"{\" or \"}\"".to_owned());
+        }
+        Ok(LockName(name.to_owned()))
+    }
+
+    /// The name as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LockName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The proof of holding: 128 random bits as 32 hexadecimal digits, fresh for
+/// every run. Its `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// A fresh token.
+    ///
+    /// # Errors
+    /// When the kernel has no random bytes to give.
+    pub fn fresh() -> Result<Token, getrandom::Error> {
+        random_hex::<16>().map(Token)
+    }
+
+    /// The 32 digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// `N` random bytes as hexadecimal digits.
+pub(crate) fn random_hex<const N: usize>() -> Result<String, getrandom::Error> {
+    let mut bytes = [0u8; N];
+    getrandom::fill(&mut bytes)?;
+    Ok(hex(&bytes))
+}
+
+/// `bytes` as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A fencing number: larger for every later holder of the same lock. A
+/// resource that remembers the highest one it saw can refuse a holder of the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fence(pub u64);
+
+impl fmt::Display for Fence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Who holds a lock, for people to read. Nothing is decided by it, except that
+/// `id` tells a run that its own ancestor is the holder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// A random public name of this hold (16 hexadecimal digits); stands in `TASKLOCK_CHAIN`.
+    pub id: String,
+    /// `user@host`, or what `--holder` said.
+    pub who: String,
+    /// Process id of tasklock on its host.
+    pub pid: u32,
+    /// The command line of the job, shortened.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub command: String,
+    /// What `--reason` said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What one run asks for; the same in each of its requests.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The lock.
+    pub name: LockName,
+    /// The run's proof of holding.
+    pub token: Token,
+    /// How long the lease outlives its last refresh.
+    pub ttl: Duration,
+    /// Shown to whoever is skipped.
+    pub holder: Holder,
+}
+
+/// A lock that is held, as the store granted or last confirmed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The fencing number of this hold; a refresh never changes it.
+    pub fence: Fence,
+    /// End of the lease in milliseconds of the *store's* clock, sent along with
+    /// the next refresh. Zero where the lock does not expire (the local store).
+    pub end_ms: u64,
+}
+
+/// The lock of somebody else, as the store sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// None: a job on the plain recipe (`SET … NX EX`), which leaves no details.
+    pub holder: Option<Holder>,
+    /// How long it has been held, by the store's clock.
+    pub age: Option<Duration>,
+    /// Until its lease ends unless it is refreshed. None: it does not expire.
+    pub remaining: Option<Duration>,
+    /// An administrator has asked the holder to stop (`tasklock unlock`).
+    pub revoked: bool,
+}
+
+/// The answer to [`Store::acquire`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acquire {
+    /// The lock is ours.
+    Granted(Grant),
+    /// Somebody else has it.
+    Held(Held),
+    /// Nobody has it, but its last holder asked for a minimum hold that still runs.
+    CoolingDown {
+        /// Until it can be taken.
+        remaining: Duration,
+    },
+    /// This token was released or withdrawn before; it is never granted again.
+    Withdrawn,
+}
+
+/// The answer to [`Store::refresh`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refresh {
+    /// Still ours, and its lease runs from now.
+    Held(Grant),
+    /// The key had vanished (evicted, deleted, data lost), nobody was granted
+    /// the lock since, and it was taken again with the same fence.
+    Retaken(Grant),
+    /// Still ours but not extended: an administrator asks us to stop.
+    Revoked {
+        /// Who asked.
+        by: String,
+    },
+    /// Not ours any more. Definite, never retried.
+    Lost(Loss),
+}
+
+/// How a lock was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Somebody else holds it now.
+    TakenOver(Held),
+    /// It was granted to somebody since, or freed by force; nobody holds it now.
+    FenceMoved,
+    /// Its lease had ended before the store could be asked to keep it.
+    Expired,
+}
+
+/// The answer to [`Store::release`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// It was ours and is free now (also the answer to a repeated request).
+    Released,
+    /// The store knows nothing of the lock: it lost its data since the last refresh.
+    Forgotten,
+    /// It was not ours any more. Another has it, if `Some`.
+    NotOurs(Option<Held>),
+}
+
+/// The answer to [`Store::inspect`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Who has it; None: it is free.
+    pub held: Option<Held>,
+    /// The fence of the last grant; None: never granted, or forgotten.
+    pub fence: Option<Fence>,
+    /// A minimum hold that still runs.
+    pub cooling_down: Option<Duration>,
+}
+
+/// How an administrator frees a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unlock {
+    /// Ask the holder to stop its job and release; it learns of it at its next refresh.
+    Ask,
+    /// Free it now. The old job may run on beside the next one until its next refresh.
+    Force,
+}
+
+/// The answer to [`Store::unlock`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unlocked {
+    /// Nobody held it.
+    Free,
+    /// The holder has been asked.
+    Asked(Held),
+    /// It is free now; this one held it.
+    Freed(Held),
+    /// The holder is a job on the plain recipe, which cannot be asked.
+    CannotAsk(Held),
+}
+
+/// A place where locks live. Requests block, each for at most `timeout`.
+pub trait Store: Send {
+    /// Takes the lock if it is free, or ours already (a repeated request).
+    ///
+    /// # Errors
+    /// [`StoreError`]: unknown whether it was granted.
+    fn acquire(&mut self, claim: &Claim, timeout: Duration) -> Result<Acquire, StoreError>;
+
+    /// Lets the lease run from now. `grant` is the last one confirmed.
+    ///
+    /// # Errors
+    /// [`StoreError`]: unknown whether it was extended; never means "lost".
+    fn refresh(
+        &mut self,
+        claim: &Claim,
+        grant: &Grant,
+        timeout: Duration,
+    ) -> Result<Refresh, StoreError>;
+
+    /// Gives the lock back, if it is ours, and has the token refused from now on.
+    ///
+    /// # Errors
+    /// [`StoreError`]: unknown whether it is free; the lease ends by itself.
+    fn release(&mut self, claim: &Claim, timeout: Duration) -> Result<Release, StoreError>;
+
+    /// Looks, and changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]: no answer.
+    fn inspect(&mut self, name: &LockName, timeout: Duration) -> Result<Status, StoreError>;
+
+    /// Frees the lock of somebody else, on behalf of `by` (`user@host`).
+    ///
+    /// # Errors
+    /// [`StoreError`]: unknown whether the request was noted.
+    fn unlock(
+        &mut self,
+        name: &LockName,
+        how: Unlock,
+        by: &str,
+        timeout: Duration,
+    ) -> Result<Unlocked, StoreError>;
+}
+
+/// Why there is no answer. Each text fits after `tasklock: ` and holds no password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreError {
+    /// What kind of failure it is, which decides between trying again and giving up.
+    pub kind: StoreErrorKind,
+    /// What was attempted, on what, and what came of it.
+    pub text: String,
+}
+
+/// The kinds of [`StoreError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// No connection, no answer in time, or a server that cannot serve just now
+    /// (LOADING, READONLY, CLUSTERDOWN, out of memory…). Worth trying again.
+    Unavailable,
+    /// Credentials or a permission refused.
+    Denied,
+    /// A wrong certificate, a key of the wrong type, a directory that cannot be trusted.
+    Misconfigured,
+    /// An answer that no server should give: a defect.
+    Defect,
+}
+
+impl StoreError {
+    /// An error of `kind`.
+    #[must_use]
+    pub fn new(kind: StoreErrorKind, text: impl Into<String>) -> StoreError {
+        StoreError { kind, text: text.into() }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_up_to_200_characters_are_valid_whatever_their_alphabet() {
+        assert!(LockName::new(&"ü".repeat(200)).is_ok());
+        assert!(LockName::new("nightly backup/../etc").is_ok());
+    }
+
+    #[test]
+    fn invalid_names_are_refused_with_a_reason() {
+        for (name, reason) in [
+            ("", "empty"),
+            (&"x".repeat(201), "at most 200"),
+            ("a\nb", "control"),
+            ("a\u{9b}b", "control"),
+            ("a{b}", "\"{\""),
+        ] {
+            let error = LockName::new(name).expect_err(name);
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_32_digits_never_the_same_and_hidden_from_debug() {
+        let (one, two) = (Token::fresh().unwrap(), Token::fresh().unwrap());
+        assert_ne!(one, two);
+        assert_eq!(one.as_str().len(), 32);
+        assert!(!format!("{one:?}").contains(one.as_str()));
+    }
+}

@@ -1,0 +1,1 @@
+//! From the URL a user wrote to the store it names.
