@@ -1,4 +1,70 @@
-//! tasklock runs a command while holding a lock. No promise of a stable library API.
+//! tasklock runs a command while holding a lock.
+//!
+//! While it lives and gets the CPU, the command and all that descends from it
+//! are dead before the lease can expire; the lock is released only after that,
+//! only if it is still ours, and at most once. What a frozen host does after it
+//! thaws, and what a store that lost its memory grants, only the fencing number
+//! can tell apart (`TASKLOCK_FENCE`, checked by the resource).
+//!
+//! The house: [`cli`] declares and [`config`] validates the arguments; [`run`]
+//! performs what the pure [`supervisor`] decides by the [`lease`]'s timing;
+//! [`keeper`] talks to a [`store`], [`child`] to the kernel; [`inbox`] is where
+//! it all comes together; [`exit`] has the codes and [`message`] the words.
+//!
+//! This is a program. The library exists for its tests; it promises no stable API.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod child;
+pub mod cli;
 pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod duration;
+pub mod exit;
+pub mod inbox;
+pub mod keeper;
+pub mod lease;
+pub mod log;
+pub mod message;
+pub mod output;
+pub mod report;
+pub mod run;
+pub mod signals;
 pub mod store;
+pub mod supervisor;
+
+use std::ffi::OsString;
+
+use config::{ConfigError, Settings};
+use exit::{Code, Ending};
+use store::StoreError;
+
+/// The whole program: from the arguments to how the process has to end.
+pub fn program(arguments: impl IntoIterator<Item = OsString>) -> Ending {
+    let ended = config::read(arguments)
+        .map_err(anyhow::Error::from)
+        .and_then(|settings| match settings {
+            Settings::Run(run) => run::run(&run),
+            Settings::Status(lock) => commands::status::status(&lock),
+            Settings::Unlock(lock, how) => commands::unlock::unlock(&lock, how),
+            Settings::Print(text) => {
+                output::line(text.trim_end());
+                Ok(Code::Ok.into())
+            }
+        });
+    ended.unwrap_or_else(|error| {
+        log::fail(&format!("{error:#}"));
+        code_of(&error).into()
+    })
+}
+
+fn code_of(error: &anyhow::Error) -> Code {
+    if let Some(error) = error.downcast_ref::<ConfigError>() {
+        error.code
+    } else if let Some(error) = error.downcast_ref::<StoreError>() {
+        error.kind.code()
+    } else {
+        Code::System
+    }
+}

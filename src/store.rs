@@ -328,7 +328,10 @@ impl StoreError {
     /// An error of `kind`.
     #[must_use]
     pub fn new(kind: StoreErrorKind, text: impl Into<String>) -> StoreError {
-        StoreError { kind, text: text.into() }
+        StoreError {
+            kind,
+            text: text.into(),
+        }
     }
 }
 

@@ -1,0 +1,253 @@
+//! The child process: started, signalled, reaped, and stopped with all that descends from it.
+//!
+//! We are a subreaper: whatever the command leaves behind becomes our child,
+//! so that "no child left" means that the whole tree is gone. What the command
+//! hands to another supervisor (ssh, docker, systemd-run) is not our descendant.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal as Known, pthread_sigmask};
+use nix::unistd::{Pid, getpgid, getpid, getppid};
+
+use crate::config::plain;
+use crate::exit::{ChildStatus, StartError};
+use crate::message::escape;
+use crate::signals::Signal;
+use crate::supervisor::Event;
+
+/// What to start, and how.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// The command and its arguments.
+    pub command: &'a [OsString],
+    /// Variables to set, or to remove where there is no value.
+    pub environment: Vec<(&'static str, Option<String>)>,
+    /// Which process group it runs in.
+    pub group: Group,
+    /// What becomes of it when tasklock is killed.
+    pub after_our_death: AfterOurDeath,
+    /// The signals that were blocked when we were started.
+    pub mask: SigSet,
+}
+
+/// The child's process group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Its own: it can be signalled as a whole, and a signal to our group does not reach it twice.
+    Own,
+    /// Ours: at a terminal it stays in the foreground with us.
+    Ours,
+}
+
+/// What becomes of the child when tasklock is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterOurDeath {
+    /// The kernel kills it, too.
+    Dies,
+    /// It goes on.
+    Lives,
+}
+
+/// The child that was started.
+#[derive(Debug)]
+pub struct Child {
+    pid: Pid,
+    group: Group,
+    reaped: bool,
+}
+
+impl Child {
+    /// Starts the command. From the main thread only: the kernel ties "dies with
+    /// its parent" to the thread that forked.
+    ///
+    /// # Errors
+    /// [`StartError`], with the line to tell.
+    pub fn start(start: Start<'_>) -> Result<Child, StartError> {
+        let (program, arguments) = start
+            .command
+            .split_first()
+            .ok_or_else(|| StartError::NotFound("there is no command to run".to_owned()))?;
+        // Old kernels refuse; then only what stays in the tree can be stopped.
+        let _ = prctl::set_child_subreaper(true);
+        let mut command = Command::new(program);
+        command.args(arguments);
+        for (name, value) in &start.environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if start.group == Group::Own {
+            command.process_group(0);
+        }
+        prepare(&mut command, &start, getpid());
+        let spawned = command.spawn().map_err(|error| explain(program, &error))?;
+        let pid = Pid::from_raw(spawned.id().cast_signed());
+        Ok(Child {
+            pid,
+            group: start.group,
+            reaped: false,
+        })
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw().cast_unsigned()
+    }
+
+    /// Passes `signal` on to the child, or to its group where it has its own.
+    pub fn forward(&self, signal: Signal) {
+        if self.reaped {
+            return;
+        }
+        match self.group {
+            Group::Own => send(-self.pid.as_raw(), signal),
+            Group::Ours => send(self.pid.as_raw(), signal),
+        }
+    }
+
+    /// Sends `signal` once to the child and to each of its descendants, wherever
+    /// they have gone, and wakes those that are stopped.
+    pub fn signal_tree(&self, signal: Signal) {
+        let tree = descendants();
+        let whole_group = self.group == Group::Own && !self.reaped;
+        // In the child's group one call reaches all at once, also what is just
+        // being forked. The rest is sought one by one.
+        let apart: Vec<Pid> = tree
+            .into_iter()
+            .filter(|pid| !(whole_group && getpgid(Some(*pid)) == Ok(self.pid)))
+            .collect();
+        for signal in [signal, Signal::CONT] {
+            if whole_group {
+                send(-self.pid.as_raw(), signal);
+            }
+            for pid in &apart {
+                send(pid.as_raw(), signal);
+            }
+        }
+    }
+
+    /// Reaps whatever has ended and says what that means for the run.
+    pub fn reap(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        loop {
+            match wait_any() {
+                Ok(Some((pid, status))) if pid == self.pid => {
+                    if let Some(code) = status.code() {
+                        self.reaped = true;
+                        // An exit code has eight bits.
+                        let code = u8::try_from(code & 0xff).unwrap_or(u8::MAX);
+                        events.push(Event::ChildEnded(ChildStatus::Exited(code)));
+                    } else if let Some(signal) = status.signal() {
+                        self.reaped = true;
+                        let signal = Signal::from_number(signal);
+                        events.push(Event::ChildEnded(ChildStatus::Killed(signal)));
+                    } else if status.stopped_signal().is_some() {
+                        events.push(Event::ChildStopped);
+                    }
+                }
+                // An orphan that came to us. It had nothing to tell.
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => {
+                    events.push(Event::TreeGone);
+                    break;
+                }
+            }
+        }
+        events
+    }
+}
+
+/// What has to happen in the child between fork and exec.
+#[allow(unsafe_code)]
+fn prepare(command: &mut Command, start: &Start<'_>, parent: Pid) {
+    let mask = start.mask;
+    let dies = start.after_our_death == AfterOurDeath::Dies;
+    let in_child = move || {
+        if dies {
+            prctl::set_pdeathsig(Known::SIGKILL)?;
+            // We may have died before the call. The pid is compared with the
+            // one from before the fork: our own parent need not be 1.
+            if getppid() != parent {
+                return Err(io::Error::from(Errno::ESRCH));
+            }
+        }
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
+        Ok(())
+    };
+    // SAFETY: the closure makes three system calls that are safe between fork
+    // and exec, allocates nothing and takes no lock.
+    unsafe { command.pre_exec(in_child) };
+}
+
+/// Why `program` could not be started, with the codes of env(1) and timeout(1).
+fn explain(program: &OsStr, error: &io::Error) -> StartError {
+    let name = escape(&program.to_string_lossy());
+    let mut text = format!("cannot run {name}: {}", plain(error));
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOENT) => {
+            if name.contains('/') && Path::new(program).exists() {
+                text = format!(
+                    "cannot run {name}: the interpreter that its first line names does not exist"
+                );
+            }
+            StartError::NotFound(text)
+        }
+        Some(Errno::EAGAIN | Errno::ENOMEM) => StartError::ForkRefused(text),
+        _ => StartError::CannotExecute(text),
+    }
+}
+
+/// Signals a process (or a group, negated). One that is gone, or another
+/// user's, is no error here: what remains alive is found by waiting for it.
+#[allow(unsafe_code)]
+fn send(pid: i32, signal: Signal) {
+    // SAFETY: kill(2) takes any numbers. nix' wrapper knows no real-time signals.
+    unsafe { libc::kill(pid, signal.number()) };
+}
+
+/// One child that ended or stopped. None: no news. An error: there is no child at all.
+#[allow(unsafe_code)]
+fn wait_any() -> Result<Option<(Pid, ExitStatus)>, Errno> {
+    let mut status = 0;
+    // SAFETY: `status` outlives the call. nix' waitpid loses the status of a
+    // child that died of a real-time signal.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::WUNTRACED) };
+    match Errno::result(pid)? {
+        0 => Ok(None),
+        pid => Ok(Some((Pid::from_raw(pid), ExitStatus::from_raw(status)))),
+    }
+}
+
+/// All processes that descend from us, from /proc/PID/task/TID/children. A
+/// child that is forked meanwhile may be missed, and is found the next time.
+fn descendants() -> Vec<Pid> {
+    let mut found = Vec::new();
+    let mut open = vec![getpid()];
+    while let Some(parent) = open.pop() {
+        let Ok(tasks) = fs::read_dir(format!("/proc/{parent}/task")) else {
+            continue;
+        };
+        for task in tasks.flatten() {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            let children = children
+                .split_ascii_whitespace()
+                .filter_map(|pid| pid.parse().ok());
+            for child in children.map(Pid::from_raw) {
+                found.push(child);
+                open.push(child);
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,214 @@
+//! The command line: declarations only. What the values mean is config.rs' business.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Command, CommandFactory, Parser, Subcommand, ValueHint};
+
+/// Run a command while holding a lock.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tasklock",
+    version,
+    about = "Run a command while holding a lock, on this host or across hosts through Redis",
+    override_usage = "tasklock [OPTIONS] --name NAME [--] COMMAND [ARG]...\n       \
+                      tasklock status|unlock [OPTIONS] NAME",
+    after_help = "Exit status: that of COMMAND; 75 skipped (-E changes it); 79 the lock was lost; \
+                  69 the store cannot be reached; 124 --max-runtime; 126, 127 COMMAND cannot be \
+                  executed, not found; 64, 78 wrong usage, wrong configuration; 77 refused by the \
+                  store. See tasklock(1).",
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// A run, where no subcommand word comes first.
+    #[command(flatten)]
+    pub run: Option<RunArgs>,
+    /// What else there is.
+    #[command(subcommand)]
+    pub action: Option<Action>,
+}
+
+/// Everything but a run.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Say whether a lock is free (exit 0) or held, and by whom (exit 75)
+    Status(StatusArgs),
+    /// Ask the holder of a lock to stop and release it
+    Unlock(UnlockArgs),
+}
+
+/// The arguments of a run.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The lock: 1 to 200 characters
+    #[arg(long, value_name = "NAME", required = true)]
+    pub name: String,
+
+    #[command(flatten)]
+    pub store: StoreArgs,
+
+    /// How long the lease outlives its last refresh [default: 60s]
+    #[arg(
+        long,
+        value_name = "DUR",
+        env = "TASKLOCK_TTL",
+        allow_negative_numbers = true
+    )]
+    pub ttl: Option<String>,
+
+    /// Try once; this is the default, the flag is for flock's habit
+    #[arg(short = 'n', long)]
+    pub nonblock: bool,
+
+    /// Exit code of a skipped run [default: 75]
+    #[arg(short = 'E', long, value_name = "N", allow_negative_numbers = true)]
+    pub conflict_exit_code: Option<String>,
+
+    /// Exit code after the lock was lost [default: 79]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub lost_exit_code: Option<String>,
+
+    /// The signal that stops the command [default: TERM]
+    #[arg(long, value_name = "SIG", allow_negative_numbers = true)]
+    pub signal: Option<String>,
+
+    /// From that signal to KILL [default: 10s, or a fifth of a short ttl]
+    #[arg(short = 'k', long, value_name = "DUR", allow_negative_numbers = true)]
+    pub kill_after: Option<String>,
+
+    /// What happens to the command when the lock is lost: stop or continue [default: stop]
+    #[arg(long, value_name = "WHAT")]
+    pub on_lost: Option<String>,
+
+    /// Stop the command after this long, exit 124
+    #[arg(long, value_name = "DUR", allow_negative_numbers = true)]
+    pub max_runtime: Option<String>,
+
+    /// When the store cannot be reached: fail, run or skip [default: fail]
+    #[arg(long, value_name = "WHAT")]
+    pub on_unavailable: Option<String>,
+
+    /// Never give the command its own process group
+    #[arg(long)]
+    pub foreground: bool,
+
+    /// Shown to whoever is skipped
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+
+    /// Who holds the lock, for people [default: user@host]
+    #[arg(long, value_name = "TEXT", env = "TASKLOCK_HOLDER")]
+    pub holder: Option<String>,
+
+    /// Write one JSON line with the outcome to FILE
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
+
+    /// Do not say that a run was skipped
+    #[arg(short, long, env = "TASKLOCK_QUIET", value_parser = FalseyValueParser::new())]
+    pub quiet: bool,
+
+    /// Tell of acquire and release; twice: of each refresh
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// text or json [default: text]
+    #[arg(long, value_name = "FORMAT", env = "TASKLOCK_LOG_FORMAT")]
+    pub log_format: Option<String>,
+
+    /// The command and its arguments, executed directly, never by a shell
+    #[arg(
+        value_name = "COMMAND",
+        required = true,
+        trailing_var_arg = true,
+        value_hint = ValueHint::CommandWithArguments
+    )]
+    pub command: Vec<OsString>,
+}
+
+/// Where the lock lives.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// local:[/dir], redis://[user:pass@]host[:port][/db], rediss://…, unix:///path
+    /// [default: lock files of this user on this host]
+    #[arg(
+        short,
+        long,
+        value_name = "URL",
+        env = "TASKLOCK_URL",
+        hide_env_values = true
+    )]
+    pub url: Vec<String>,
+
+    /// Read the URL from FILE
+    #[arg(long, value_name = "FILE", env = "TASKLOCK_URL_FILE", value_hint = ValueHint::FilePath)]
+    pub url_file: Option<PathBuf>,
+
+    /// What stands before the name in Redis [default: task_lock:]
+    #[arg(long, value_name = "P", env = "TASKLOCK_KEY_PREFIX")]
+    pub key_prefix: Option<String>,
+
+    /// The longest that one request to the store may take [default: 5s, or a twelfth of a short ttl]
+    #[arg(
+        long,
+        value_name = "DUR",
+        env = "TASKLOCK_STORE_TIMEOUT",
+        allow_negative_numbers = true
+    )]
+    pub store_timeout: Option<String>,
+
+    /// Trust the certificates in FILE [default: those of the system]
+    #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_CA", value_hint = ValueHint::FilePath)]
+    pub tls_ca: Option<PathBuf>,
+
+    /// Our own certificate, for servers that ask for one
+    #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_CERT", value_hint = ValueHint::FilePath)]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of our own certificate
+    #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_KEY", value_hint = ValueHint::FilePath)]
+    pub tls_key: Option<PathBuf>,
+}
+
+/// The arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub lock: LockArgs,
+}
+
+/// The arguments of `unlock`.
+#[derive(Debug, Args)]
+pub struct UnlockArgs {
+    #[command(flatten)]
+    pub lock: LockArgs,
+
+    /// Free it now, though the old job may run on until its next refresh
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// A lock, for the subcommands that look at one.
+#[derive(Debug, Args)]
+pub struct LockArgs {
+    /// The lock
+    #[arg(value_name = "NAME", required_unless_present = "name")]
+    pub operand: Option<String>,
+
+    /// The lock, as a run names it
+    #[arg(long, value_name = "NAME", conflicts_with = "operand")]
+    pub name: Option<String>,
+
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// The definition of the command line, for documents and tests.
+#[must_use]
+pub fn command() -> Command {
+    Cli::command()
+}

@@ -1,0 +1,503 @@
+//! From arguments and environment to validated settings. No clap type leaves here.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, FromArgMatches};
+
+use crate::cli::{self, Action, Cli, LockArgs, RunArgs, StoreArgs};
+use crate::duration;
+use crate::exit::{Code, Codes};
+use crate::lease::Terms;
+use crate::log::Format;
+use crate::message::{Level, escape};
+use crate::signals::Signal;
+use crate::store::target::{Target, TlsFiles};
+use crate::store::{LockName, Unlock};
+use crate::supervisor::{OnLost, OnUnavailable};
+
+const DEFAULT_TTL: Duration = Duration::from_secs(60);
+/// Below it the defaults that scale with the ttl would be shorter than what a
+/// busy machine needs to schedule us.
+const MIN_TTL: Duration = Duration::from_secs(1);
+/// The bound of a request before there is a lease to lose.
+const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_secs(5);
+const DEFAULT_KEY_PREFIX: &str = "task_lock:";
+/// Texts that are stored for people are cut to this many characters.
+const TEXT_MAX_CHARS: usize = 200;
+
+/// What was asked for.
+#[derive(Debug)]
+pub enum Settings {
+    /// Run a command under a lock.
+    Run(Box<Run>),
+    /// Look at a lock.
+    Status(Lock),
+    /// Free the lock of somebody else.
+    Unlock(Lock, Unlock),
+    /// `--help` and `--version`: text for standard output.
+    Print(String),
+}
+
+/// The settings of a run.
+#[derive(Debug)]
+pub struct Run {
+    /// The lock and its store.
+    pub lock: Lock,
+    /// The timing of its lease.
+    pub terms: Terms,
+    /// `--on-lost`
+    pub on_lost: OnLost,
+    /// `--on-unavailable`
+    pub on_unavailable: OnUnavailable,
+    /// `--signal`
+    pub stop_signal: Signal,
+    /// `--max-runtime`
+    pub max_runtime: Option<Duration>,
+    /// `-E`, `--lost-exit-code`
+    pub codes: Codes,
+    /// `--foreground`
+    pub foreground: bool,
+    /// `--reason`
+    pub reason: Option<String>,
+    /// `--holder`
+    pub holder: Option<String>,
+    /// `--report`
+    pub report: Option<PathBuf>,
+    /// `--log-format`
+    pub log_format: Format,
+    /// `-q`, `-v`
+    pub log_level: Level,
+    /// The command and its arguments, at least one.
+    pub command: Vec<OsString>,
+}
+
+/// A lock and where it lives.
+#[derive(Debug)]
+pub struct Lock {
+    /// Its name.
+    pub name: LockName,
+    /// Its store.
+    pub target: Target,
+    /// No URL was configured: the store is a default.
+    pub unconfigured: bool,
+    /// What stands before the name in Redis.
+    pub key_prefix: String,
+    /// The bound of a request while nothing is held.
+    pub store_timeout: Duration,
+}
+
+/// Why there are no settings: one line, and the exit code.
+#[derive(Debug)]
+pub struct ConfigError {
+    /// [`Code::Usage`] for what stands on the command line, [`Code::Config`] for the rest.
+    pub code: Code,
+    /// What was wrong, with the name of the flag or variable, and what would be right.
+    pub text: String,
+}
+
+impl ConfigError {
+    fn usage(text: impl Into<String>) -> ConfigError {
+        ConfigError {
+            code: Code::Usage,
+            text: text.into(),
+        }
+    }
+
+    fn config(text: impl Into<String>) -> ConfigError {
+        ConfigError {
+            code: Code::Config,
+            text: text.into(),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Reads the settings from `arguments` and the environment.
+///
+/// # Errors
+/// [`ConfigError`], with nothing done.
+pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Settings, ConfigError> {
+    let parsed = cli::command()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| {
+            let cli = Cli::from_arg_matches(&matches)?;
+            Ok((cli, matches))
+        });
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) if !error.use_stderr() => return Ok(Settings::Print(error.to_string())),
+        Err(error) => return Err(ConfigError::usage(one_line(&error))),
+    };
+    let reader = Reader {
+        matches: matches
+            .subcommand()
+            .map_or(&matches, |(_, matches)| matches),
+    };
+    match (cli.action, cli.run) {
+        (Some(Action::Status(args)), _) => reader.lock(args.lock).map(Settings::Status),
+        (Some(Action::Unlock(args)), _) => {
+            let how = if args.force {
+                Unlock::Force
+            } else {
+                Unlock::Ask
+            };
+            reader
+                .lock(args.lock)
+                .map(|lock| Settings::Unlock(lock, how))
+        }
+        (None, Some(args)) => reader.run(args).map(|run| Settings::Run(Box::new(run))),
+        (None, None) => Err(ConfigError::usage(
+            "nothing to do: give --name NAME and a COMMAND, or see tasklock --help",
+        )),
+    }
+}
+
+/// clap's message in one line: what is wrong, and its tips; not the usage below it.
+fn one_line(error: &clap::Error) -> String {
+    let rendered = error.to_string();
+    let told = rendered.split("\n\nUsage:").next().unwrap_or_default();
+    let told = told.split("\n\nFor more").next().unwrap_or_default();
+    let words = told
+        .trim_start_matches("error: ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    format!("{} (see tasklock --help)", escape(&words))
+}
+
+/// Gives each value the name it was given under, for the messages.
+struct Reader<'a> {
+    matches: &'a ArgMatches,
+}
+
+impl Reader<'_> {
+    fn from_environment(&self, id: &str) -> bool {
+        self.matches.value_source(id) == Some(ValueSource::EnvVariable)
+    }
+
+    /// `--ttl: …` and 64 from the command line, `TASKLOCK_TTL: …` and 78 from the environment.
+    fn wrong(&self, id: &str, text: &str) -> ConfigError {
+        let flag = id.replace('_', "-");
+        if self.from_environment(id) {
+            ConfigError::config(format!("TASKLOCK_{}: {text}", id.to_uppercase()))
+        } else {
+            ConfigError::usage(format!("--{flag}: {text}"))
+        }
+    }
+
+    fn duration(&self, id: &str, text: Option<&str>) -> Result<Option<Duration>, ConfigError> {
+        // A variable that is set to nothing is not set.
+        let Some(text) = text.filter(|text| !(text.is_empty() && self.from_environment(id))) else {
+            return Ok(None);
+        };
+        let duration = duration::parse(text).map_err(|error| self.wrong(id, &error))?;
+        if duration.is_zero() {
+            return Err(self.wrong(
+                id,
+                &format!("{text:?} is no time at all: give {}", duration::FORM),
+            ));
+        }
+        Ok(Some(duration))
+    }
+
+    fn code(&self, id: &str, text: Option<&str>, default: u8) -> Result<u8, ConfigError> {
+        text.map_or(Ok(default), |text| {
+            text.parse().map_err(|_| {
+                self.wrong(
+                    id,
+                    &format!("{text:?} is not an exit code: give a number from 0 to 255"),
+                )
+            })
+        })
+    }
+
+    fn choice<T: Copy>(
+        &self,
+        id: &str,
+        text: Option<&str>,
+        choices: &[(&str, T)],
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(text) = text.filter(|text| !(text.is_empty() && self.from_environment(id))) else {
+            return Ok(None);
+        };
+        match choices.iter().find(|(word, _)| *word == text) {
+            Some((_, value)) => Ok(Some(*value)),
+            None => {
+                let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+                Err(self.wrong(id, &format!("{text:?} is not one of {}", words.join(", "))))
+            }
+        }
+    }
+
+    fn name(&self, name: &str) -> Result<LockName, ConfigError> {
+        LockName::new(name).map_err(|error| ConfigError::usage(format!("--name: {error}")))
+    }
+
+    fn lock(&self, args: LockArgs) -> Result<Lock, ConfigError> {
+        let name = args.name.or(args.operand).unwrap_or_default();
+        self.store(self.name(&name)?, args.store)
+    }
+
+    fn store(&self, name: LockName, args: StoreArgs) -> Result<Lock, ConfigError> {
+        let store_timeout = self.duration("store_timeout", args.store_timeout.as_deref())?;
+        let key_prefix = args
+            .key_prefix
+            .clone()
+            .unwrap_or_else(|| DEFAULT_KEY_PREFIX.to_owned());
+        if key_prefix.contains(['{', '}']) || key_prefix.chars().any(char::is_control) {
+            let text = "a prefix cannot contain control characters, \"{\" or \"}\"";
+            return Err(self.wrong("key_prefix", text));
+        }
+        let urls = self.urls(&args)?;
+        let set = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
+        let tls = TlsFiles {
+            ca: set(args.tls_ca),
+            cert: set(args.tls_cert),
+            key: set(args.tls_key),
+        };
+        let unconfigured = urls.is_empty();
+        let target = if unconfigured {
+            Target::Local(None)
+        } else {
+            Target::parse(&urls, &tls).map_err(ConfigError::config)?
+        };
+        Ok(Lock {
+            name,
+            target,
+            unconfigured,
+            key_prefix,
+            store_timeout: store_timeout.unwrap_or(DEFAULT_STORE_TIMEOUT),
+        })
+    }
+
+    /// The URLs of the store: flags before variables, and only one way at a time.
+    fn urls(&self, args: &StoreArgs) -> Result<Vec<String>, ConfigError> {
+        let on_command_line =
+            |id: &str| self.matches.value_source(id) == Some(ValueSource::CommandLine);
+        let file = args
+            .url_file
+            .as_deref()
+            .filter(|path| !path.as_os_str().is_empty());
+        // In a variable several URLs are separated by spaces, and none is none.
+        let split = || {
+            args.url
+                .iter()
+                .flat_map(|urls| urls.split_whitespace().map(str::to_owned))
+        };
+        match (on_command_line("url"), on_command_line("url_file"), file) {
+            (true, true, _) => Err(ConfigError::usage(
+                "--url and --url-file: give only one of them",
+            )),
+            (true, false, _) => Ok(args.url.clone()),
+            (false, false, Some(_)) if split().next().is_some() => Err(ConfigError::config(
+                "TASKLOCK_URL and TASKLOCK_URL_FILE: set only one of them",
+            )),
+            (false, _, Some(file)) => self.urls_of_file(file),
+            (false, _, None) => Ok(split().collect()),
+        }
+    }
+
+    fn urls_of_file(&self, path: &Path) -> Result<Vec<String>, ConfigError> {
+        let flag = if self.from_environment("url_file") {
+            "TASKLOCK_URL_FILE"
+        } else {
+            "--url-file"
+        };
+        let path_text = path.display();
+        let text = fs::read_to_string(path).map_err(|error| {
+            ConfigError::config(format!(
+                "{flag}: cannot read {path_text}: {}",
+                plain(&error)
+            ))
+        })?;
+        let urls: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        if urls.is_empty() {
+            return Err(ConfigError::config(format!(
+                "{flag}: {path_text} holds no URL"
+            )));
+        }
+        Ok(urls)
+    }
+
+    fn run(&self, args: RunArgs) -> Result<Run, ConfigError> {
+        let name = self.name(&args.name)?;
+        let ttl = self
+            .duration("ttl", args.ttl.as_deref())?
+            .unwrap_or(DEFAULT_TTL);
+        if ttl < MIN_TTL {
+            let text = format!("{} is too short: give at least 1s", duration::show(ttl));
+            return Err(self.wrong("ttl", &text));
+        }
+        let kill_after = self.duration("kill_after", args.kill_after.as_deref())?;
+        let store_timeout = self.duration("store_timeout", args.store.store_timeout.as_deref())?;
+        let terms = Terms::new(ttl, kill_after, store_timeout);
+        if !terms.fit() {
+            return Err(self.wrong("ttl", &no_room(terms, kill_after, store_timeout)));
+        }
+        let defaults = Codes::default();
+        let codes = Codes {
+            conflict: self.code(
+                "conflict_exit_code",
+                args.conflict_exit_code.as_deref(),
+                defaults.conflict,
+            )?,
+            lost: self.code(
+                "lost_exit_code",
+                args.lost_exit_code.as_deref(),
+                defaults.lost,
+            )?,
+        };
+        let stop_signal = match args.signal.as_deref() {
+            Some(text) => text
+                .parse()
+                .map_err(|error: String| self.wrong("signal", &error))?,
+            None => Signal::TERM,
+        };
+        let on_lost = [("stop", OnLost::Stop), ("continue", OnLost::Continue)];
+        let on_unavailable = [
+            ("fail", OnUnavailable::Fail),
+            ("run", OnUnavailable::Run),
+            ("skip", OnUnavailable::Skip),
+        ];
+        let formats = [("text", Format::Text), ("json", Format::Json)];
+        if args
+            .command
+            .first()
+            .is_some_and(|command| command.is_empty())
+        {
+            return Err(ConfigError::usage(
+                "COMMAND is empty: give the command to run",
+            ));
+        }
+        Ok(Run {
+            terms,
+            on_lost: self
+                .choice("on_lost", args.on_lost.as_deref(), &on_lost)?
+                .unwrap_or_default(),
+            on_unavailable: self
+                .choice(
+                    "on_unavailable",
+                    args.on_unavailable.as_deref(),
+                    &on_unavailable,
+                )?
+                .unwrap_or_default(),
+            stop_signal,
+            max_runtime: self.duration("max_runtime", args.max_runtime.as_deref())?,
+            codes,
+            foreground: args.foreground,
+            reason: args.reason.map(|text| cut(&text)),
+            holder: args
+                .holder
+                .filter(|text| !text.is_empty())
+                .map(|text| cut(&text)),
+            report: args.report,
+            log_format: self
+                .choice("log_format", args.log_format.as_deref(), &formats)?
+                .unwrap_or_default(),
+            log_level: match (args.quiet, args.verbose) {
+                (true, 0) => Level::Error,
+                (_, 0) => Level::Notice,
+                (_, 1) => Level::Info,
+                _ => Level::Debug,
+            },
+            command: args.command,
+            lock: self.store(name, args.store)?,
+        })
+    }
+}
+
+/// The sum that does not fit, and the least ttl that would.
+fn no_room(terms: Terms, kill_after: Option<Duration>, store_timeout: Option<Duration>) -> String {
+    let least = least_ttl(kill_after, store_timeout);
+    let show = duration::show;
+    format!(
+        "{} leaves no room to stop the command in time: kill-after {} + margin {} + drift {} + \
+         2 x store-timeout {} = {}, and that is more than two thirds of it; the least ttl that fits is {}",
+        show(terms.ttl),
+        show(terms.kill_after),
+        show(terms.margin),
+        show(terms.drift),
+        show(terms.store_timeout),
+        show(terms.needed()),
+        least.map_or_else(|| "beyond all bounds".to_owned(), show),
+    )
+}
+
+/// The least whole number of seconds that fits, found by halving: once a ttl
+/// fits, every longer one does.
+fn least_ttl(kill_after: Option<Duration>, store_timeout: Option<Duration>) -> Option<Duration> {
+    let fits = |secs| Terms::new(Duration::from_secs(secs), kill_after, store_timeout).fit();
+    let (mut low, mut high) = (0, 1 << 40);
+    if !fits(high) {
+        return None;
+    }
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if fits(middle) {
+            high = middle
+        } else {
+            low = middle
+        }
+    }
+    Some(Duration::from_secs(high))
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(TEXT_MAX_CHARS).collect()
+}
+
+/// An I/O error without its number: `no such file or directory`.
+#[must_use]
+pub fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(chars).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn s(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn the_least_ttl_is_the_first_that_fits() {
+        for (kill_after, store_timeout) in [
+            (Some(s(10)), None),
+            (Some(s(600)), Some(s(5))),
+            (None, Some(s(30))),
+        ] {
+            let least = least_ttl(kill_after, store_timeout).unwrap();
+            assert!(Terms::new(least, kill_after, store_timeout).fit());
+            assert!(!Terms::new(least - s(1), kill_after, store_timeout).fit());
+        }
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        cli::command().debug_assert();
+    }
+
+    #[test]
+    fn io_errors_are_told_without_their_number() {
+        let error = std::io::Error::from_raw_os_error(2);
+        assert_eq!(plain(&error), "no such file or directory");
+    }
+}

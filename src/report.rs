@@ -1,0 +1,95 @@
+//! `--report`: one JSON line with the outcome, written whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, access};
+use serde::Serialize;
+
+use crate::store::{Fence, Holder};
+
+/// What is reported. Times are in milliseconds.
+#[derive(Debug, Serialize)]
+pub struct Report<'a> {
+    /// The lock.
+    pub name: &'a str,
+    /// [`crate::exit::Outcome::word`].
+    pub outcome: &'a str,
+    /// The command's exit code, if it exited.
+    pub child_exit: Option<u8>,
+    /// The signal that the command died of, if it did.
+    pub child_signal: Option<i32>,
+    /// The command could not be killed.
+    pub child_alive: bool,
+    /// The fencing number of the grant.
+    pub fence: Option<Fence>,
+    /// The place, with several.
+    pub slot: Option<u32>,
+    /// Who held the lock instead.
+    pub holder: Option<&'a Holder>,
+    /// From the first request to the grant or the end.
+    pub waited_ms: u64,
+    /// From the grant to the end.
+    pub held_ms: u64,
+    /// When the run was asked for: RFC 3339, UTC.
+    pub started_at: String,
+    /// The store, without credentials.
+    pub store: String,
+}
+
+/// Where a report goes. Checked before the command starts, since afterwards it is too late.
+#[derive(Debug)]
+pub enum Destination {
+    /// A new file, put in place of an old one when it is complete.
+    File(PathBuf),
+    /// A pipe or device: written to as it is.
+    Stream(File),
+}
+
+impl Destination {
+    /// Checks that a report can be written to `path`.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn check(path: &Path) -> io::Result<Destination> {
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            Ok(metadata) if !metadata.is_file() => OpenOptions::new()
+                .write(true)
+                .open(path)
+                .map(Destination::Stream),
+            _ => {
+                access(directory_of(path), AccessFlags::W_OK | AccessFlags::X_OK)?;
+                Ok(Destination::File(path.to_owned()))
+            }
+        }
+    }
+
+    /// Writes `report`.
+    ///
+    /// # Errors
+    /// When it cannot be written; an older report is still there then.
+    pub fn write(self, report: &Report<'_>) -> io::Result<()> {
+        let line = serde_json::to_string(report)? + "\n";
+        match self {
+            Destination::Stream(mut stream) => stream.write_all(line.as_bytes()),
+            Destination::File(path) => {
+                let mut temporary = path.clone().into_os_string();
+                temporary.push(format!(".{}.tmp", std::process::id()));
+                let written =
+                    fs::write(&temporary, line).and_then(|()| fs::rename(&temporary, &path));
+                if written.is_err() {
+                    let _ = fs::remove_file(&temporary);
+                }
+                written
+            }
+        }
+    }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}

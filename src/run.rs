@@ -1,0 +1,343 @@
+//! A run, from the claim to the outcome: the loop that performs what the supervisor decides.
+
+use std::collections::VecDeque;
+use std::fs::OpenOptions;
+use std::iter;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use nix::unistd::{User, geteuid, gethostname};
+
+use crate::child::{AfterOurDeath, Child, Group, Start};
+use crate::clock::{self, Tick};
+use crate::config::{Run, plain};
+use crate::exit::{ChildStatus, Ending, Outcome, Skip};
+use crate::inbox::{Inbox, Incoming, Post};
+use crate::keeper::{Keeper, Request, Timeouts};
+use crate::log::{self, Log};
+use crate::message::Message;
+use crate::report::{Destination, Report};
+use crate::signals::{Signal, Signals};
+use crate::store::{Claim, Fence, Held, Holder, Token, random_hex};
+use crate::supervisor::{Action, Answer, Event, OnLost, Plan, Supervisor};
+
+/// The holders that a job descends from, the outermost first.
+const CHAIN: &str = "TASKLOCK_CHAIN";
+/// How much of a command line is shown to others.
+const COMMAND_MAX_CHARS: usize = 120;
+
+/// Runs the command under the lock, and says how tasklock has to end.
+///
+/// # Errors
+/// When the system refuses something that every run needs; nothing was run.
+pub fn run(run: &Run) -> Result<Ending> {
+    // From here on no signal is lost: before, one ends us, and nothing is held.
+    let signals = Signals::hold().context("cannot receive signals")?;
+    let started_at = Timestamp::now();
+    let log = Log {
+        name: run.lock.name.to_string(),
+        format: run.log_format,
+        level: run.log_level,
+    };
+    if run.lock.unconfigured {
+        log.say(&Message::LocalOnly);
+    }
+    let (inbox, post) = Inbox::new(signals).context("cannot wait for events")?;
+    let mut work = Work::new(run, log, inbox, post)?;
+    let asked_at = clock::now();
+    let outcome = work.supervise()?;
+    if let Some(destination) = work.report.take() {
+        let report = work.report_of(&outcome, asked_at, started_at);
+        if let Err(error) = destination.write(&report) {
+            log::fail(&format!("--report: cannot write: {}", plain(&error)));
+        }
+    }
+    Ok(outcome.ending(run.codes))
+}
+
+/// Everything that a run has in hand.
+struct Work<'a> {
+    run: &'a Run,
+    claim: Claim,
+    log: Log,
+    inbox: Inbox,
+    post: Post,
+    supervisor: Supervisor,
+    keeper: Keeper,
+    timeouts: Timeouts,
+    group: Group,
+    child: Option<Child>,
+    report: Option<Destination>,
+}
+
+impl<'a> Work<'a> {
+    fn new(run: &'a Run, log: Log, inbox: Inbox, post: Post) -> Result<Work<'a>> {
+        let report = run.report.as_deref().map(check_report).transpose()?;
+        let claim = Claim {
+            name: run.lock.name.clone(),
+            token: Token::fresh().context("cannot make a token")?,
+            ttl: run.terms.ttl,
+            holder: holder(run)?,
+        };
+        let timeouts = Timeouts {
+            acquire: run.lock.store_timeout,
+            held: run.terms.store_timeout,
+        };
+        // `</dev/null` at a prompt must share the terminal's group, too: the
+        // controlling terminal decides, not where standard input leads.
+        let shares_terminal = OpenOptions::new().read(true).open("/dev/tty").is_ok();
+        let group = if shares_terminal || run.foreground {
+            Group::Ours
+        } else {
+            Group::Own
+        };
+        let target = &run.lock.target;
+        let store = target.open(&run.lock.key_prefix);
+        let keeper = if target.answers_at_once() {
+            Keeper::here(store, claim.clone(), timeouts, post.clone())
+        } else {
+            Keeper::thread(store, claim.clone(), timeouts, post.clone())
+                .context("cannot start a thread")?
+        };
+        let supervisor = Supervisor::new(Plan {
+            terms: run.terms,
+            unending: target.answers_at_once(),
+            acquire_for: run.lock.store_timeout,
+            on_unavailable: run.on_unavailable,
+            on_lost: run.on_lost,
+            stop_signal: run.stop_signal,
+            max_runtime: run.max_runtime,
+            shares_terminal,
+            ancestors: chain()
+                .iter()
+                .flat_map(|ids| ids.split(','))
+                .map(str::to_owned)
+                .collect(),
+        });
+        let child = None;
+        Ok(Work {
+            run,
+            claim,
+            log,
+            inbox,
+            post,
+            supervisor,
+            keeper,
+            timeouts,
+            group,
+            child,
+            report,
+        })
+    }
+
+    /// The loop: wait, decide, perform.
+    fn supervise(&mut self) -> Result<Outcome> {
+        // A request to end that is already there goes before the start.
+        let mut events: VecDeque<Event> = iter::from_fn(|| self.inbox.signal())
+            .map(Event::Signal)
+            .collect();
+        events.push_back(Event::Start);
+        loop {
+            let Some(event) = events.pop_front() else {
+                events.extend(self.wait()?);
+                continue;
+            };
+            if let Event::Answer(_) = event {
+                self.keeper.answered();
+            }
+            for action in self.supervisor.handle(clock::now(), event) {
+                if let Action::Finish(outcome) = action {
+                    return Ok(outcome);
+                }
+                events.extend(self.perform(action));
+            }
+        }
+    }
+
+    fn wait(&mut self) -> Result<Vec<Event>> {
+        let wake = self.supervisor.next_wake();
+        Ok(
+            match self.inbox.next(wake).context("cannot wait for events")? {
+                Incoming::Signal(received) => vec![Event::Signal(received)],
+                Incoming::ChildChanged => self.child.iter_mut().flat_map(Child::reap).collect(),
+                Incoming::Posted(event) => vec![event],
+                Incoming::Time => vec![Event::Wake],
+            },
+        )
+    }
+
+    /// Does one thing, and says what came of it if that is known at once.
+    fn perform(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Acquire => self.keeper.send(Request::Acquire),
+            Action::Refresh => self.keeper.send(Request::Refresh),
+            Action::Release => self.keeper.send(Request::Release),
+            Action::Withdraw => self.withdraw(),
+            Action::Spawn { fence } => return Some(self.spawn(fence)),
+            Action::Forward(signal) => self.child.iter().for_each(|child| child.forward(signal)),
+            Action::StopTree(signal) => {
+                self.child
+                    .iter()
+                    .for_each(|child| child.signal_tree(signal));
+            }
+            Action::KillTree => {
+                self.child
+                    .iter()
+                    .for_each(|child| child.signal_tree(Signal::KILL));
+            }
+            Action::StopSelf => crate::signals::stop_self(),
+            Action::Say(message) => self.log.say(&message),
+            // Taken out by the loop.
+            Action::Finish(_) => {}
+        }
+        None
+    }
+
+    /// Takes back a request whose outcome we do not wait for. While the keeper
+    /// is inside one, a short-lived thread with a connection of its own does it.
+    fn withdraw(&mut self) {
+        if !self.keeper.is_busy() {
+            return self.keeper.send(Request::Release);
+        }
+        let mut store = self.run.lock.target.open(&self.run.lock.key_prefix);
+        let (claim, timeout, post) = (self.claim.clone(), self.timeouts.acquire, self.post.clone());
+        let work = move || {
+            // Whatever it answers: nobody is left to act on it.
+            let _ = store.release(&claim, timeout);
+            post.send(Event::Answer(Answer::Withdrawn));
+        };
+        if thread::Builder::new()
+            .name("withdraw".to_owned())
+            .spawn(work)
+            .is_err()
+        {
+            self.post.send(Event::Answer(Answer::Withdrawn));
+        }
+    }
+
+    fn spawn(&mut self, fence: Option<Fence>) -> Event {
+        let chain = chain()
+            .into_iter()
+            .chain(fence.map(|_| self.claim.holder.id.clone()));
+        let chain = chain.collect::<Vec<_>>().join(",");
+        let token = fence.map(|_| self.claim.token.as_str().to_owned());
+        let held = if fence.is_some() { "1" } else { "0" };
+        let start = Start {
+            command: &self.run.command,
+            environment: vec![
+                ("TASKLOCK_NAME", Some(self.claim.name.to_string())),
+                ("TASKLOCK_FENCE", fence.map(|fence| fence.to_string())),
+                ("TASKLOCK_TOKEN", token),
+                ("TASKLOCK_HELD", Some(held.to_owned())),
+                ("TASKLOCK_SLOT", None),
+                (CHAIN, Some(chain).filter(|chain| !chain.is_empty())),
+            ],
+            group: self.group,
+            after_our_death: match self.run.on_lost {
+                OnLost::Stop => AfterOurDeath::Dies,
+                OnLost::Continue => AfterOurDeath::Lives,
+            },
+            mask: self.inbox.signals().original_mask(),
+        };
+        match Child::start(start) {
+            Ok(child) => {
+                let pid = child.pid();
+                self.child = Some(child);
+                Event::Started { pid }
+            }
+            Err(error) => Event::StartFailed(error),
+        }
+    }
+
+    fn report_of<'b>(
+        &'b self,
+        outcome: &'b Outcome,
+        asked_at: Tick,
+        started_at: Timestamp,
+    ) -> Report<'b> {
+        let now = clock::now();
+        let granted_at = self.supervisor.granted_at();
+        let status = outcome.status();
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Report {
+            name: self.claim.name.as_str(),
+            outcome: outcome.word(),
+            child_exit: match status {
+                Some(ChildStatus::Exited(code)) => Some(code),
+                _ => None,
+            },
+            child_signal: match status {
+                Some(ChildStatus::Killed(signal)) => Some(signal.number()),
+                _ => None,
+            },
+            child_alive: self.supervisor.child_alive(),
+            fence: self.supervisor.fence(),
+            slot: None,
+            holder: match outcome {
+                Outcome::Skipped(Skip::Held(Held { holder, .. })) => holder.as_ref(),
+                _ => None,
+            },
+            waited_ms: millis(granted_at.unwrap_or(now).since(asked_at)),
+            held_ms: granted_at.map_or(0, |at| millis(now.since(at))),
+            started_at: format!("{started_at:.3}"),
+            store: self.run.lock.target.to_string(),
+        }
+    }
+}
+
+fn check_report(path: &Path) -> Result<Destination> {
+    Destination::check(path).map_err(|error| {
+        let text = format!(
+            "--report: cannot write {}: {}",
+            path.display(),
+            plain(&error)
+        );
+        crate::config::ConfigError {
+            code: crate::exit::Code::Config,
+            text,
+        }
+        .into()
+    })
+}
+
+/// `TASKLOCK_CHAIN` as we inherited it.
+fn chain() -> Option<String> {
+    std::env::var(CHAIN).ok().filter(|chain| !chain.is_empty())
+}
+
+/// Who we are, for whoever is skipped.
+fn holder(run: &Run) -> Result<Holder> {
+    let command: Vec<_> = run
+        .command
+        .iter()
+        .map(|word| word.to_string_lossy())
+        .collect();
+    let command = command.join(" ");
+    let shown: String = command.chars().take(COMMAND_MAX_CHARS).collect();
+    Ok(Holder {
+        id: random_hex::<8>().context("cannot make an id")?,
+        who: run.holder.clone().unwrap_or_else(user_at_host),
+        pid: std::process::id(),
+        command: if shown.len() < command.len() {
+            shown + "…"
+        } else {
+            shown
+        },
+        reason: run.reason.clone(),
+    })
+}
+
+/// `root@web3`
+#[must_use]
+pub fn user_at_host() -> String {
+    let uid = geteuid();
+    let user = User::from_uid(uid)
+        .ok()
+        .flatten()
+        .map_or_else(|| uid.to_string(), |user| user.name);
+    let host = gethostname().unwrap_or_default();
+    format!("{user}@{}", host.to_string_lossy())
+}

@@ -1,0 +1,406 @@
+//! The supervisor under random events: what may never happen, does not.
+//!
+//! A simulated world answers the supervisor's actions as late, as wrongly and in
+//! whatever order the real one may, and wakes it when it asked to be woken.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tasklock::clock::Tick;
+use tasklock::exit::{ChildStatus, Outcome};
+use tasklock::lease::Terms;
+use tasklock::signals::{Origin, Received, Signal};
+use tasklock::store::{
+    Acquire, Fence, Grant, Held, Loss, Refresh, Release, StoreError, StoreErrorKind,
+};
+use tasklock::supervisor::{Action, Answer, Event, OnLost, OnUnavailable, Plan, Supervisor};
+
+/// What the world does next.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Time passes; the supervisor is woken when it asked to be, and at the end.
+    Pass(u64),
+    /// We are stopped (SIGSTOP, suspend) for this long, and woken only then.
+    Sleep(u64),
+    /// The request under way is answered.
+    Reply(Reply),
+    /// A signal comes.
+    Signal(Signal, Origin),
+    /// The child ends, with or without leaving descendants.
+    ChildEnds(bool),
+    /// What the child left behind ends.
+    RestEnds,
+    /// The child stops.
+    ChildStops,
+    /// The keeper's thread dies.
+    KeeperDies,
+}
+
+#[derive(Clone, Debug)]
+enum Reply {
+    Yes,
+    No,
+    Error(StoreErrorKind),
+    Revoked,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let kind = prop_oneof![
+        4 => Just(StoreErrorKind::Unavailable),
+        1 => Just(StoreErrorKind::Denied),
+        1 => Just(StoreErrorKind::Misconfigured),
+    ];
+    let reply = prop_oneof![
+        10 => Just(Reply::Yes),
+        1 => Just(Reply::No),
+        4 => kind.prop_map(Reply::Error),
+        1 => Just(Reply::Revoked),
+    ];
+    let signal = prop_oneof![
+        Just(Signal::TERM),
+        Just(Signal::INT),
+        Just(Signal::HUP),
+        Just(Signal::CONT),
+        Just(Signal::USR1),
+    ];
+    let origin = prop_oneof![Just(Origin::Kernel), Just(Origin::Process)];
+    let step = prop_oneof![
+        6 => (0u64..3000).prop_map(Step::Pass),
+        2 => (3000u64..70_000).prop_map(Step::Pass),
+        1 => (0u64..90_000).prop_map(Step::Sleep),
+        10 => reply.prop_map(Step::Reply),
+        1 => (signal, origin).prop_map(|(signal, origin)| Step::Signal(signal, origin)),
+        1 => any::<bool>().prop_map(Step::ChildEnds),
+        1 => Just(Step::RestEnds),
+        1 => Just(Step::ChildStops),
+        1 => Just(Step::KeeperDies),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+fn plans() -> impl Strategy<Value = Plan> {
+    (
+        prop_oneof![Just(1u64), Just(5), Just(60)],
+        any::<bool>(),
+        prop_oneof![4 => Just(OnLost::Stop), 1 => Just(OnLost::Continue)],
+        prop_oneof![
+            Just(OnUnavailable::Fail),
+            Just(OnUnavailable::Run),
+            Just(OnUnavailable::Skip)
+        ],
+        proptest::option::of(100u64..30_000),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(ttl, unending, on_lost, on_unavailable, max_runtime, shares_terminal)| Plan {
+                terms: Terms::new(Duration::from_secs(ttl), None, None),
+                unending,
+                acquire_for: Duration::from_secs(5),
+                on_unavailable,
+                on_lost,
+                stop_signal: Signal::TERM,
+                max_runtime: max_runtime.map(Duration::from_millis),
+                shares_terminal,
+                ancestors: vec!["ours".to_owned()],
+            },
+        )
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Acquire,
+    Refresh,
+    Release,
+    Withdraw,
+}
+
+/// The world, and what it has seen.
+struct World {
+    plan: Plan,
+    supervisor: Supervisor,
+    now: Tick,
+    under_way: Vec<(Asked, Tick)>,
+    /// The child itself is alive.
+    child: bool,
+    /// Some of its descendants are.
+    rest: bool,
+    spawned: bool,
+    killed: bool,
+    lost: bool,
+    keeper_dead: bool,
+    releases_after_spawn: u32,
+    /// The end of the lease by the last confirmed answer.
+    deadline: Tick,
+    outcome: Option<Outcome>,
+}
+
+impl World {
+    fn new(plan: Plan) -> World {
+        World {
+            supervisor: Supervisor::new(plan.clone()),
+            plan,
+            now: Tick::from_boot(Duration::from_secs(1000)),
+            under_way: Vec::new(),
+            child: false,
+            rest: false,
+            spawned: false,
+            killed: false,
+            lost: false,
+            keeper_dead: false,
+            releases_after_spawn: 0,
+            deadline: Tick::NEVER,
+            outcome: None,
+        }
+    }
+
+    fn feed(&mut self, event: Event) -> Result<(), TestCaseError> {
+        let mut events = VecDeque::from([event]);
+        while self.outcome.is_none()
+            && let Some(event) = events.pop_front()
+        {
+            for action in self.supervisor.handle(self.now, event) {
+                prop_assert!(self.outcome.is_none(), "{action:?} after the finish");
+                events.extend(self.perform(action)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does as it is told, and says what comes of it at once.
+    fn perform(&mut self, action: Action) -> Result<Vec<Event>, TestCaseError> {
+        let mut events = Vec::new();
+        match action {
+            Action::Acquire => {
+                prop_assert!(!self.spawned);
+                self.ask(Asked::Acquire)?;
+            }
+            Action::Refresh => {
+                prop_assert!(!self.lost, "refresh after a definite loss");
+                self.ask(Asked::Refresh)?;
+            }
+            Action::Release => {
+                prop_assert!(!self.lost, "release after a definite loss");
+                prop_assert!(!self.child, "release while the child is alive");
+                if self.spawned {
+                    self.releases_after_spawn += 1;
+                    prop_assert!(self.releases_after_spawn == 1, "released twice");
+                }
+                if !self.keeper_dead {
+                    // Queued behind a request that may be under way.
+                    self.under_way.push((Asked::Release, self.now));
+                }
+            }
+            Action::Withdraw => {
+                prop_assert!(!self.spawned);
+                self.under_way.push((Asked::Withdraw, self.now));
+            }
+            Action::Spawn { fence } => {
+                prop_assert!(!self.spawned, "spawned twice");
+                prop_assert!(
+                    fence.is_none() || self.now < self.deadline,
+                    "spawned on a lease that has ended"
+                );
+                self.spawned = true;
+                self.child = true;
+                events.push(Event::Started { pid: 77 });
+            }
+            Action::KillTree => {
+                self.killed = true;
+                self.rest = false;
+                if std::mem::take(&mut self.child) {
+                    events.push(Event::ChildEnded(ChildStatus::Killed(Signal::KILL)));
+                }
+                events.push(Event::TreeGone);
+            }
+            Action::Forward(_) | Action::StopTree(_) => {
+                prop_assert!(self.spawned, "a signal to nobody");
+            }
+            Action::StopSelf | Action::Say(_) => {}
+            Action::Finish(outcome) => {
+                prop_assert!(
+                    !self.child,
+                    "finished while the child is alive: {outcome:?}"
+                );
+                self.outcome = Some(outcome);
+            }
+        }
+        Ok(events)
+    }
+
+    fn ask(&mut self, asked: Asked) -> Result<(), TestCaseError> {
+        prop_assert!(
+            self.under_way.is_empty(),
+            "two requests at a time: {:?}",
+            self.under_way
+        );
+        if !self.keeper_dead {
+            self.under_way.push((asked, self.now));
+        }
+        Ok(())
+    }
+
+    /// Time passes until `to`; the supervisor is woken when it asked for it.
+    fn pass(&mut self, to: Tick) -> Result<(), TestCaseError> {
+        let mut wakes = 0;
+        while self.outcome.is_none()
+            && let Some(wake) = self.supervisor.next_wake().filter(|wake| *wake <= to)
+        {
+            self.now = self.now.max(wake);
+            self.feed(Event::Wake)?;
+            self.check()?;
+            wakes += 1;
+            prop_assert!(wakes < 10_000, "it is woken without end");
+        }
+        self.now = self.now.max(to);
+        self.check()
+    }
+
+    /// Woken in time, nothing of the tree is alive at the deadline.
+    fn check(&self) -> Result<(), TestCaseError> {
+        let stops = self.plan.on_lost == OnLost::Stop && self.supervisor.fence().is_some();
+        if stops && self.outcome.is_none() {
+            prop_assert!(
+                !self.child || self.now < self.deadline,
+                "the child is alive at {:?}, the lease ended at {:?}",
+                self.now,
+                self.deadline
+            );
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, reply: Reply) -> Result<(), TestCaseError> {
+        if self.outcome.is_some() || self.under_way.is_empty() {
+            return Ok(());
+        }
+        let (asked, sent_at) = self.under_way.remove(0);
+        let grant = Grant {
+            fence: Fence(7),
+            end_ms: 1,
+        };
+        let ends = if self.plan.unending {
+            Tick::NEVER
+        } else {
+            sent_at + self.plan.terms.ttl - self.plan.terms.drift
+        };
+        let error = |kind| StoreError::new(kind, "trouble");
+        let answer = match asked {
+            Asked::Acquire => {
+                let result = match reply {
+                    Reply::Yes => {
+                        self.deadline = ends;
+                        Ok(Acquire::Granted(grant))
+                    }
+                    Reply::No | Reply::Revoked => Ok(Acquire::Held(Held::default())),
+                    Reply::Error(kind) => Err(error(kind)),
+                };
+                Answer::Acquired { sent_at, result }
+            }
+            Asked::Refresh => {
+                let result = match reply {
+                    Reply::Yes => {
+                        if self.deadline != Tick::NEVER {
+                            self.deadline = self.deadline.max(ends);
+                        }
+                        Ok(Refresh::Held(grant))
+                    }
+                    Reply::No => {
+                        self.lost = true;
+                        Ok(Refresh::Lost(Loss::FenceMoved))
+                    }
+                    Reply::Revoked => Ok(Refresh::Revoked {
+                        by: "root@web3".to_owned(),
+                    }),
+                    Reply::Error(kind) => Err(error(kind)),
+                };
+                Answer::Refreshed { sent_at, result }
+            }
+            Asked::Release => Answer::Released(match reply {
+                Reply::Yes | Reply::Revoked => Ok(Release::Released),
+                Reply::No => Ok(Release::NotOurs(None)),
+                Reply::Error(kind) => Err(error(kind)),
+            }),
+            Asked::Withdraw => Answer::Withdrawn,
+        };
+        self.feed(Event::Answer(answer))
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Pass(ms) => self.pass(self.now + Duration::from_millis(ms)),
+            Step::Sleep(ms) => {
+                // Nothing can be promised of the time asleep, all of the time after.
+                self.now = self.now + Duration::from_millis(ms);
+                let wake = Event::Signal(Received {
+                    signal: Signal::CONT,
+                    origin: Origin::Process,
+                });
+                self.feed(wake)?;
+                self.check()
+            }
+            Step::Reply(reply) => self.reply(reply),
+            Step::Signal(signal, origin) => self.feed(Event::Signal(Received { signal, origin })),
+            Step::ChildEnds(leaves) => {
+                if std::mem::take(&mut self.child) {
+                    self.rest = leaves;
+                    self.feed(Event::ChildEnded(ChildStatus::Exited(3)))?;
+                    if !leaves {
+                        self.feed(Event::TreeGone)?;
+                    }
+                }
+                Ok(())
+            }
+            Step::RestEnds => {
+                if !self.child && std::mem::take(&mut self.rest) {
+                    self.feed(Event::TreeGone)?;
+                }
+                Ok(())
+            }
+            Step::ChildStops if self.child => self.feed(Event::ChildStopped),
+            Step::ChildStops => Ok(()),
+            Step::KeeperDies => {
+                if !self.keeper_dead && !self.plan.unending {
+                    self.keeper_dead = true;
+                    self.under_way
+                        .retain(|(asked, _)| *asked == Asked::Withdraw);
+                    self.feed(Event::KeeperGone)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_sequence_of_events_breaks_an_invariant(plan in plans(), steps in steps()) {
+        let mut world = World::new(plan);
+        world.feed(Event::Start)?;
+        for step in steps {
+            world.step(step)?;
+        }
+        // In the end the child ends, the store answers or not, and so does the run.
+        for _ in 0..4 {
+            world.step(Step::ChildEnds(false))?;
+            world.step(Step::RestEnds)?;
+            world.pass(world.now + Duration::from_secs(10))?;
+        }
+        if world.outcome.is_none() {
+            // Only an acquire that is never answered can be left: the store's own
+            // timeout ends it.
+            prop_assert_eq!(&world.under_way.first().map(|(asked, _)| *asked), &Some(Asked::Acquire));
+            for _ in 0..30 {
+                world.reply(Reply::Error(StoreErrorKind::Unavailable))?;
+                world.pass(world.now + Duration::from_secs(1))?;
+                world.step(Step::ChildEnds(false))?;
+            }
+        }
+        prop_assert!(world.outcome.is_some(), "it never ends: {:?}", world.supervisor);
+        if world.lost && world.spawned {
+            prop_assert!(matches!(world.outcome, Some(Outcome::Lost(_))), "{:?}", world.outcome);
+        }
+    }
+}

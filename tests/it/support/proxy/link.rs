@@ -1,0 +1,169 @@
+//! The proxy's connections: what becomes of each request and each reply.
+
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use tasklock::clock::{self, Tick};
+
+use super::{Loss, Mode};
+use crate::support::resp;
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// None is [`Mode::Pass`].
+    pub(super) mode: Option<Mode>,
+    pub(super) closing: bool,
+    pub(super) to_lose: Option<(String, Loss)>,
+    pub(super) lost: usize,
+    pub(super) to_hold: Option<String>,
+    pub(super) holding: usize,
+    pub(super) streams: Vec<TcpStream>,
+    pub(super) connections: usize,
+    pub(super) requests: Vec<Vec<u8>>,
+    pub(super) replies: usize,
+    pub(super) last_reply: Option<Tick>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) upstream: SocketAddr,
+    pub(super) state: Mutex<State>,
+    pub(super) changed: Condvar,
+}
+
+/// One client's connection and the one made to the server for it.
+struct Link {
+    client: TcpStream,
+    server: TcpStream,
+    /// What is to become of the replies that are still to come, in order.
+    fates: Mutex<VecDeque<Option<Loss>>>,
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn serve(self: &Arc<Self>, listener: &TcpListener) {
+        for client in listener.incoming().map_while(Result::ok) {
+            // A client whose server is down sees its connection closed.
+            if let Ok(server) = TcpStream::connect(self.upstream) {
+                self.link(client, server);
+            }
+        }
+    }
+
+    fn link(self: &Arc<Self>, client: TcpStream, server: TcpStream) {
+        for stream in [&client, &server] {
+            stream.set_nodelay(true).unwrap();
+        }
+        let mut state = self.state();
+        state.connections += 1;
+        state.streams.push(client.try_clone().unwrap());
+        state.streams.push(server.try_clone().unwrap());
+        drop(state);
+        let link = Arc::new(Link {
+            client,
+            server,
+            fates: Mutex::default(),
+        });
+        let (shared, other) = (Arc::clone(self), Arc::clone(&link));
+        thread::spawn(move || {
+            let _ = messages(&link.client, |request| shared.request(&link, request));
+            let _ = link.server.shutdown(Shutdown::Write);
+        });
+        let shared = Arc::clone(self);
+        thread::spawn(move || {
+            let _ = messages(&other.server, |reply| shared.reply(&other, reply));
+            let _ = other.client.shutdown(Shutdown::Both);
+        });
+    }
+
+    fn request(&self, link: &Link, request: &[u8]) -> std::io::Result<()> {
+        let text = String::from_utf8_lossy(request).to_ascii_lowercase();
+        let mut state = self.state();
+        state.requests.push(request.to_vec());
+        self.changed.notify_all();
+        if state.mode == Some(Mode::BlackHole) {
+            return Ok(());
+        }
+        let lose = state.to_lose.take_if(|(part, _)| text.contains(&*part));
+        let mut fates = link.fates.lock().unwrap_or_else(PoisonError::into_inner);
+        fates.push_back(lose.map(|(_, how)| how));
+        drop(fates);
+        if state
+            .to_hold
+            .take_if(|part| text.contains(&*part))
+            .is_some()
+        {
+            state.holding += 1;
+            let held = |state: &mut State| state.holding > 0;
+            let wait = self.changed.wait_while(state, held);
+            state = wait.unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
+        (&link.server).write_all(request)
+    }
+
+    fn reply(&self, link: &Link, reply: &[u8]) -> std::io::Result<()> {
+        let mut fates = link.fates.lock().unwrap_or_else(PoisonError::into_inner);
+        // A message that nobody asked for (of a subscription) finds no fate, and passes.
+        let fate = fates.pop_front().flatten();
+        drop(fates);
+        let mut state = self.state();
+        if let Some(how) = fate {
+            state.lost += 1;
+            if how == Loss::Cut {
+                let _ = link.client.shutdown(Shutdown::Both);
+            }
+            return Ok(());
+        }
+        if let Some(Mode::Delay(time)) = state.mode {
+            let open = |state: &mut State| !state.closing;
+            let wait = self.changed.wait_timeout_while(state, time, open);
+            state = wait.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if matches!(state.mode, Some(Mode::BlackHole | Mode::SwallowReplies)) {
+            return Ok(());
+        }
+        let piece = match state.mode {
+            Some(Mode::Dribble) => 1,
+            _ => reply.len(),
+        };
+        state.replies += 1;
+        state.last_reply = Some(clock::now());
+        drop(state);
+        let mut pieces = reply.chunks(piece);
+        pieces.try_for_each(|piece| (&link.client).write_all(piece))
+    }
+}
+
+/// Calls `each` with every message of `stream` until one of them ends.
+fn messages(
+    mut stream: &TcpStream,
+    mut each: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    /// What begins a message on a plain connection; a TLS record begins with 20 to 23.
+    const PLAIN: &[u8] = b"*$+-:_,#!=(%~>|";
+    let mut buffer = Vec::new();
+    let mut chunk = [0; 4096];
+    let mut plain = None;
+    loop {
+        let length = stream.read(&mut chunk)?;
+        if length == 0 {
+            return Ok(());
+        }
+        buffer.extend_from_slice(&chunk[..length]);
+        if !*plain.get_or_insert_with(|| PLAIN.contains(&buffer[0])) {
+            each(&std::mem::take(&mut buffer))?;
+            continue;
+        }
+        while let Some(length) = resp::message_length(&buffer) {
+            let message: Vec<u8> = buffer.drain(..length).collect();
+            each(&message)?;
+        }
+    }
+}
