@@ -26,7 +26,7 @@ use clap::{Args, Command, CommandFactory, Parser, Subcommand, ValueHint};
 pub struct Cli {
     /// A run, where no subcommand word comes first.
     #[command(flatten)]
-    pub run: Option<RunArgs>,
+    pub run: RunArgs,
     /// What else there is.
     #[command(subcommand)]
     pub action: Option<Action>,
@@ -46,8 +46,9 @@ pub enum Action {
 pub struct RunArgs {
     /// The lock: 1 to 200 characters
     #[arg(long, value_name = "NAME", required = true)]
-    pub name: String,
+    pub name: Option<String>,
 
+    /// Where the lock lives.
     #[command(flatten)]
     pub store: StoreArgs,
 
@@ -56,6 +57,7 @@ pub struct RunArgs {
         long,
         value_name = "DUR",
         env = "TASKLOCK_TTL",
+        hide_env_values = true,
         allow_negative_numbers = true
     )]
     pub ttl: Option<String>,
@@ -101,7 +103,12 @@ pub struct RunArgs {
     pub reason: Option<String>,
 
     /// Who holds the lock, for people [default: user@host]
-    #[arg(long, value_name = "TEXT", env = "TASKLOCK_HOLDER")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        env = "TASKLOCK_HOLDER",
+        hide_env_values = true
+    )]
     pub holder: Option<String>,
 
     /// Write one JSON line with the outcome to FILE
@@ -109,7 +116,7 @@ pub struct RunArgs {
     pub report: Option<PathBuf>,
 
     /// Do not say that a run was skipped
-    #[arg(short, long, env = "TASKLOCK_QUIET", value_parser = FalseyValueParser::new())]
+    #[arg(short, long, env = "TASKLOCK_QUIET", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub quiet: bool,
 
     /// Tell of acquire and release; twice: of each refresh
@@ -117,7 +124,12 @@ pub struct RunArgs {
     pub verbose: u8,
 
     /// text or json [default: text]
-    #[arg(long, value_name = "FORMAT", env = "TASKLOCK_LOG_FORMAT")]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "TASKLOCK_LOG_FORMAT",
+        hide_env_values = true
+    )]
     pub log_format: Option<String>,
 
     /// The command and its arguments, executed directly, never by a shell
@@ -140,16 +152,22 @@ pub struct StoreArgs {
         long,
         value_name = "URL",
         env = "TASKLOCK_URL",
+        hide_env_values = true,
         hide_env_values = true
     )]
     pub url: Vec<String>,
 
     /// Read the URL from FILE
-    #[arg(long, value_name = "FILE", env = "TASKLOCK_URL_FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", env = "TASKLOCK_URL_FILE", hide_env_values = true, value_hint = ValueHint::FilePath)]
     pub url_file: Option<PathBuf>,
 
     /// What stands before the name in Redis [default: task_lock:]
-    #[arg(long, value_name = "P", env = "TASKLOCK_KEY_PREFIX")]
+    #[arg(
+        long,
+        value_name = "P",
+        env = "TASKLOCK_KEY_PREFIX",
+        hide_env_values = true
+    )]
     pub key_prefix: Option<String>,
 
     /// The longest that one request to the store may take [default: 5s, or a twelfth of a short ttl]
@@ -157,26 +175,28 @@ pub struct StoreArgs {
         long,
         value_name = "DUR",
         env = "TASKLOCK_STORE_TIMEOUT",
+        hide_env_values = true,
         allow_negative_numbers = true
     )]
     pub store_timeout: Option<String>,
 
     /// Trust the certificates in FILE [default: those of the system]
-    #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_CA", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_CA", hide_env_values = true, value_hint = ValueHint::FilePath)]
     pub tls_ca: Option<PathBuf>,
 
     /// Our own certificate, for servers that ask for one
-    #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_CERT", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_CERT", hide_env_values = true, value_hint = ValueHint::FilePath)]
     pub tls_cert: Option<PathBuf>,
 
     /// The key of our own certificate
-    #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_KEY", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_KEY", hide_env_values = true, value_hint = ValueHint::FilePath)]
     pub tls_key: Option<PathBuf>,
 }
 
 /// The arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
+    /// Which lock.
     #[command(flatten)]
     pub lock: LockArgs,
 }
@@ -184,6 +204,7 @@ pub struct StatusArgs {
 /// The arguments of `unlock`.
 #[derive(Debug, Args)]
 pub struct UnlockArgs {
+    /// Which lock.
     #[command(flatten)]
     pub lock: LockArgs,
 
@@ -203,6 +224,7 @@ pub struct LockArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "operand")]
     pub name: Option<String>,
 
+    /// Where the lock lives.
     #[command(flatten)]
     pub store: StoreArgs,
 }

@@ -145,9 +145,9 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Settings, C
             .subcommand()
             .map_or(&matches, |(_, matches)| matches),
     };
-    match (cli.action, cli.run) {
-        (Some(Action::Status(args)), _) => reader.lock(args.lock).map(Settings::Status),
-        (Some(Action::Unlock(args)), _) => {
+    match cli.action {
+        Some(Action::Status(args)) => reader.lock(args.lock).map(Settings::Status),
+        Some(Action::Unlock(args)) => {
             let how = if args.force {
                 Unlock::Force
             } else {
@@ -157,10 +157,7 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Settings, C
                 .lock(args.lock)
                 .map(|lock| Settings::Unlock(lock, how))
         }
-        (None, Some(args)) => reader.run(args).map(|run| Settings::Run(Box::new(run))),
-        (None, None) => Err(ConfigError::usage(
-            "nothing to do: give --name NAME and a COMMAND, or see tasklock --help",
-        )),
+        None => reader.run(cli.run).map(|run| Settings::Run(Box::new(run))),
     }
 }
 
@@ -183,14 +180,14 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn from_environment(&self, id: &str) -> bool {
+    fn in_environment(&self, id: &str) -> bool {
         self.matches.value_source(id) == Some(ValueSource::EnvVariable)
     }
 
     /// `--ttl: …` and 64 from the command line, `TASKLOCK_TTL: …` and 78 from the environment.
     fn wrong(&self, id: &str, text: &str) -> ConfigError {
         let flag = id.replace('_', "-");
-        if self.from_environment(id) {
+        if self.in_environment(id) {
             ConfigError::config(format!("TASKLOCK_{}: {text}", id.to_uppercase()))
         } else {
             ConfigError::usage(format!("--{flag}: {text}"))
@@ -199,7 +196,7 @@ impl Reader<'_> {
 
     fn duration(&self, id: &str, text: Option<&str>) -> Result<Option<Duration>, ConfigError> {
         // A variable that is set to nothing is not set.
-        let Some(text) = text.filter(|text| !(text.is_empty() && self.from_environment(id))) else {
+        let Some(text) = text.filter(|text| !(text.is_empty() && self.in_environment(id))) else {
             return Ok(None);
         };
         let duration = duration::parse(text).map_err(|error| self.wrong(id, &error))?;
@@ -229,7 +226,7 @@ impl Reader<'_> {
         text: Option<&str>,
         choices: &[(&str, T)],
     ) -> Result<Option<T>, ConfigError> {
-        let Some(text) = text.filter(|text| !(text.is_empty() && self.from_environment(id))) else {
+        let Some(text) = text.filter(|text| !(text.is_empty() && self.in_environment(id))) else {
             return Ok(None);
         };
         match choices.iter().find(|(word, _)| *word == text) {
@@ -310,7 +307,7 @@ impl Reader<'_> {
     }
 
     fn urls_of_file(&self, path: &Path) -> Result<Vec<String>, ConfigError> {
-        let flag = if self.from_environment("url_file") {
+        let flag = if self.in_environment("url_file") {
             "TASKLOCK_URL_FILE"
         } else {
             "--url-file"
@@ -332,7 +329,7 @@ impl Reader<'_> {
     }
 
     fn run(&self, args: RunArgs) -> Result<Run, ConfigError> {
-        let name = self.name(&args.name)?;
+        let name = self.name(&args.name.unwrap_or_default())?;
         let ttl = self
             .duration("ttl", args.ttl.as_deref())?
             .unwrap_or(DEFAULT_TTL);

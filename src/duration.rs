@@ -67,7 +67,7 @@ pub fn show(duration: Duration) -> String {
         return format!("{millis}ms");
     }
     if millis < 10_000 && !millis.is_multiple_of(1000) {
-        return format!("{:.1}s", duration.as_secs_f64());
+        return format!("{:.1}s", duration.as_secs_f64()).replace(".0s", "s");
     }
     let seconds = (millis + 500) / 1000;
     let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
@@ -127,6 +127,7 @@ mod tests {
             (80, "80ms"),
             (2500, "2.5s"),
             (2000, "2s"),
+            (2004, "2s"),
             (52_400, "52s"),
             (14 * 60_000, "14m"),
             (14 * 60_000 + 5000, "14m5s"),

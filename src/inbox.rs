@@ -88,7 +88,7 @@ impl Inbox {
 
     /// A signal that is there already. Never waits.
     pub fn signal(&mut self) -> Option<Received> {
-        self.signals.next()
+        self.signals.take()
     }
 
     /// The next thing to look into; [`Incoming::Time`] when `wake` has come.
@@ -98,7 +98,7 @@ impl Inbox {
     /// When waiting itself fails, which no valid descriptor makes it do.
     pub fn next(&mut self, wake: Option<Tick>) -> Result<Incoming, Errno> {
         loop {
-            if let Some(received) = self.signals.next() {
+            if let Some(received) = self.signals.take() {
                 if received.signal == Signal::CHLD {
                     return Ok(Incoming::ChildChanged);
                 }

@@ -156,7 +156,7 @@ impl Signals {
     }
 
     /// The next signal that has arrived, if any. Never blocks.
-    pub fn next(&mut self) -> Option<Received> {
+    pub fn take(&mut self) -> Option<Received> {
         // An error would be EAGAIN in other words: there is nothing to read.
         let info = self.fd.read_signal().ok().flatten()?;
         // On Linux a positive code is the kernel's (SI_KERNEL, CLD_…); a process

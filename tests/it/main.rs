@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod local_store;
 mod model;
 mod support;
 mod support_check;
