@@ -1,0 +1,85 @@
+//! From the child's end to ours.
+
+use std::time::Duration;
+
+use super::{Action, Phase, Supervisor};
+use crate::clock::Tick;
+use crate::lease::Lease;
+use crate::message::{LossCause, Message, Reaction};
+use crate::store::{Release, StoreError};
+
+/// From the child's end tasklock is gone within this, answer or not.
+const RELEASE_MAX: Duration = Duration::from_secs(2);
+
+impl Supervisor {
+    pub(super) fn release(&mut self, now: Tick, actions: &mut Vec<Action>) {
+        let deadline = self.lease.as_ref().map(Lease::deadline);
+        match deadline {
+            Some(deadline) if now < deadline => {
+                let until = (now + RELEASE_MAX).min(deadline);
+                self.phase = Phase::Releasing {
+                    until,
+                    signalled: false,
+                };
+                actions.push(Action::Release);
+            }
+            // Lost, run unlocked, or ended so late that there is nothing left to give back.
+            _ => self.finish_ended(actions),
+        }
+    }
+
+    pub(super) fn released(
+        &mut self,
+        now: Tick,
+        result: Result<Release, StoreError>,
+        actions: &mut Vec<Action>,
+    ) {
+        match self.phase {
+            Phase::Releasing { .. } => {}
+            Phase::Withdrawing { .. } => return self.withdrawn(actions),
+            _ => return,
+        }
+        let held_for = self.held_for(now);
+        match result {
+            Ok(Release::Released) => actions.push(Action::Say(Message::Released { held_for })),
+            Ok(Release::Forgotten) => actions.push(Action::Say(Message::Forgotten)),
+            Ok(Release::NotOurs(held)) => {
+                let cause = held.map_or(LossCause::FenceMoved, LossCause::TakenOver);
+                self.lost_at_end(now, cause, actions);
+            }
+            Err(error) => self.release_failed(now, Some(error), actions),
+        }
+        self.finish_ended(actions);
+    }
+
+    /// The loss is found when the child has ended already.
+    pub(super) fn lost_at_end(&mut self, now: Tick, cause: LossCause, actions: &mut Vec<Action>) {
+        if !std::mem::replace(&mut self.lost, true) {
+            let (held_for, reaction) = (self.held_for(now), Reaction::Ended);
+            actions.push(Action::Say(Message::Lost {
+                held_for,
+                cause,
+                reaction,
+                pid: None,
+            }));
+        }
+    }
+
+    pub(super) fn release_failed(
+        &self,
+        now: Tick,
+        error: Option<StoreError>,
+        actions: &mut Vec<Action>,
+    ) {
+        // After a loss that was told, this is no news.
+        if !self.lost {
+            let frees_in = self.frees_in(now);
+            actions.push(Action::Say(Message::ReleaseFailed { error, frees_in }));
+        }
+    }
+
+    pub(super) fn frees_in(&self, now: Tick) -> Option<Duration> {
+        let deadline = self.lease.as_ref().map(Lease::deadline)?;
+        (deadline != Tick::NEVER).then(|| (deadline + self.plan.terms.drift).since(now))
+    }
+}
