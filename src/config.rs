@@ -16,7 +16,8 @@ use crate::lease::Terms;
 use crate::log::Format;
 use crate::message::{Level, escape};
 use crate::signals::Signal;
-use crate::store::target::{Target, TlsFiles};
+use crate::store::redis::TlsFiles;
+use crate::store::target::Target;
 use crate::store::{LockName, Unlock};
 use crate::supervisor::{OnLost, OnUnavailable};
 
@@ -258,18 +259,19 @@ impl Reader<'_> {
             return Err(self.wrong("key_prefix", text));
         }
         let urls = self.urls(&args)?;
-        let set = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
+        // A site's certificates do not bind a run that goes elsewhere.
+        let encrypted = urls.iter().any(|url| url.starts_with("rediss"));
+        let tls_file = |id: &str, path: Option<PathBuf>| {
+            path.filter(|path| !path.as_os_str().is_empty())
+                .filter(|_| encrypted || !self.in_environment(id))
+        };
         let tls = TlsFiles {
-            ca: set(args.tls_ca),
-            cert: set(args.tls_cert),
-            key: set(args.tls_key),
+            ca: tls_file("tls_ca", args.tls_ca),
+            cert: tls_file("tls_cert", args.tls_cert),
+            key: tls_file("tls_key", args.tls_key),
         };
         let unconfigured = urls.is_empty();
-        let target = if unconfigured {
-            Target::Local(None)
-        } else {
-            Target::parse(&urls, &tls).map_err(ConfigError::config)?
-        };
+        let target = Target::parse(&urls, &tls).map_err(ConfigError::config)?;
         Ok(Lock {
             name,
             target,

@@ -1,1 +1,343 @@
 //! One Redis or Valkey server.
+//!
+//! Promises: each request is one EVAL, bounded by its timeout with everything
+//! that it needs (name resolution, connect, TLS, AUTH, SELECT); a request may be
+//! sent twice and means the same. Does not promise more than the server keeps: see
+//! the contract on lost data and fail-over.
+//!
+//! # Keys
+//! `PREFIX` + name: the lock, a plain string that is exactly the holder's token,
+//! with a time to live. Jobs on the plain recipe set and delete the same key.
+//!
+//! `{PREFIX` + name `}:st`: its state, a hash in the same Cluster slot, without
+//! time to live while the lock is held. Format version 1:
+//!
+//! | field | what |
+//! |---|---|
+//! | `v` | format version; a larger one than ours is refused |
+//! | `n` | places ever used (1 without `--slots`) |
+//! | `o0` | token of the holder of place 0, `''` when free |
+//! | `f0` | fence of its last grant; absent: no grant is remembered |
+//! | `e0` | end of its lease, in ms of the server's clock |
+//! | `t0` | ttl of its lease in ms |
+//! | `s0` | held since, in ms of the server's clock |
+//! | `h0` | details of its holder, JSON |
+//! | `c0` | end of its cooldown in ms; written by later versions, honoured by this one |
+//! | `x0`, `y0` | the fence that was revoked, and by whom |
+//! | `rel` | the last 8 tokens that were released or withdrawn, newest first, with commas |
+//! | `o1`, `f1`… | the same of further places: reserved |
+//! | `q`, `w` | last ticket and head of the queue: reserved |
+//! | `os`, `ok`, `oa` | when the last success was asked for (a hash with it is kept for ever), its once-key, the attempts in this tick: reserved |
+//! | `runs`, `skips` | counters: reserved |
+
+mod answer;
+mod failure;
+pub(crate) mod tls;
+mod wire;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::Value;
+
+pub use tls::TlsFiles;
+
+use self::answer::Words;
+use self::tls::Tls;
+use self::wire::{Connection, Fault};
+use super::{
+    Acquire, Claim, Grant, LockName, Refresh, Release, Status, Store, StoreError, StoreErrorKind,
+    Unlock, Unlocked,
+};
+
+/// A step, with what every step begins with before it.
+macro_rules! script {
+    ($file:literal) => {
+        concat!(include_str!("redis/state.lua"), include_str!($file))
+    };
+}
+
+const ACQUIRE: &str = script!("redis/acquire.lua");
+const REFRESH: &str = script!("redis/refresh.lua");
+const RELEASE: &str = script!("redis/release.lua");
+const INSPECT: &str = script!("redis/inspect.lua");
+const UNLOCK: &str = script!("redis/unlock.lua");
+
+/// Where a server is and how to log in. Its `Display` is the URL without user and password.
+#[derive(Debug)]
+pub struct Server {
+    pub(crate) address: Address,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<Secret>,
+    pub(crate) database: u32,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// A host name or a literal address (without brackets), and a port.
+    Tcp { host: String, port: u16 },
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// A password. Its `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    pub(crate) fn new(text: String) -> Secret {
+        Secret(text)
+    }
+
+    fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Server {
+    /// `host:port`; nothing for a unix socket.
+    fn host_and_port(&self) -> String {
+        match &self.address {
+            Address::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+            Address::Tcp { host, port } => format!("{host}:{port}"),
+            Address::Unix(_) => String::new(),
+        }
+    }
+
+    /// Some answers repeat what they were sent: "unknown command 'AUTH', with args…".
+    fn without_password(&self, text: &str) -> String {
+        match &self.password {
+            Some(password) if !password.reveal().is_empty() => {
+                text.replace(password.reveal(), "***")
+            }
+            _ => text.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.address {
+            Address::Tcp { .. } => {
+                let scheme = if self.tls.is_some() {
+                    "rediss"
+                } else {
+                    "redis"
+                };
+                write!(f, "{scheme}://{}", self.host_and_port())?;
+                if self.database != 0 {
+                    write!(f, "/{}", self.database)?;
+                }
+            }
+            Address::Unix(path) => {
+                write!(f, "unix://{}", path.display())?;
+                if self.database != 0 {
+                    write!(f, "?db={}", self.database)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The locks of one server. Connects at the first request and stays connected.
+pub struct RedisStore {
+    server: Arc<Server>,
+    key_prefix: String,
+    connection: Option<Connection>,
+}
+
+impl RedisStore {
+    /// The locks on `server` whose keys begin with `key_prefix` (without braces,
+    /// which would move the hash tag).
+    #[must_use]
+    pub fn new(server: Arc<Server>, key_prefix: String) -> RedisStore {
+        RedisStore {
+            server,
+            key_prefix,
+            connection: None,
+        }
+    }
+
+    /// Runs `script` on the keys of `name`, and reads its answer with `read`.
+    fn step<T>(
+        &mut self,
+        script: &Script<'_>,
+        timeout: Duration,
+        read: impl FnOnce(&mut Words) -> Option<T>,
+    ) -> Result<T, StoreError> {
+        let key = format!("{}{}", self.key_prefix, script.name);
+        let mut eval = redis::cmd("EVAL");
+        eval.arg(script.text)
+            .arg(2)
+            .arg(&key)
+            .arg(format!("{{{key}}}:st"))
+            .arg(script.args);
+        let value = self
+            .request(&eval.get_packed_command(), timeout)
+            .map_err(|fault| failure::of_fault(&self.server, fault, timeout))?;
+        if let Value::ServerError(error) = &value {
+            return Err(failure::of_answer(
+                &self.server,
+                &key,
+                &wire::error_text(error),
+            ));
+        }
+        if is_newer(&value) {
+            return Err(StoreError::new(
+                StoreErrorKind::Misconfigured,
+                format!(
+                    "the key {key:?} on {} was written by a newer tasklock",
+                    self.server
+                ),
+            ));
+        }
+        Words::new(value).as_mut().and_then(read).ok_or_else(|| {
+            StoreError::new(
+                StoreErrorKind::Defect,
+                format!(
+                    "a script on {} gave an answer that is none of its own",
+                    self.server
+                ),
+            )
+        })
+    }
+
+    /// One request and its answer. A kept connection that turns out to be closed
+    /// is dialled again and the request repeated, once, by the same deadline.
+    fn request(&mut self, packed: &[u8], timeout: Duration) -> Result<Value, Fault> {
+        let deadline = Instant::now() + timeout.min(TIMEOUT_MAX);
+        if let Some(mut kept) = self.connection.take() {
+            match kept.request(packed, deadline) {
+                Ok(value) => {
+                    self.connection = Some(kept);
+                    return Ok(value);
+                }
+                Err(Fault::Broken(_)) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        let mut fresh = Connection::dial(&self.server, deadline)?;
+        let value = fresh.request(packed, deadline)?;
+        self.connection = Some(fresh);
+        Ok(value)
+    }
+}
+
+/// More than any request needs, and little enough to be added to an `Instant`.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A script to run on the keys of a name.
+struct Script<'a> {
+    text: &'a str,
+    name: &'a LockName,
+    args: &'a [&'a str],
+}
+
+fn is_newer(value: &Value) -> bool {
+    matches!(value, Value::Array(words)
+        if matches!(words.first(), Some(Value::BulkString(word)) if word == b"newer"))
+}
+
+/// `ttl` for the scripts. PX refuses a zero.
+fn millis(ttl: Duration) -> String {
+    ttl.as_millis().max(1).to_string()
+}
+
+fn details(claim: &Claim) -> String {
+    // A Holder is plain strings and a number, which always have a JSON form.
+    serde_json::to_string(&claim.holder).unwrap_or_default()
+}
+
+impl Store for RedisStore {
+    fn acquire(&mut self, claim: &Claim, timeout: Duration) -> Result<Acquire, StoreError> {
+        let args = [claim.token.as_str(), &millis(claim.ttl), &details(claim)];
+        let script = Script {
+            text: ACQUIRE,
+            name: &claim.name,
+            args: &args,
+        };
+        self.step(&script, timeout, answer::acquire)
+    }
+
+    fn refresh(
+        &mut self,
+        claim: &Claim,
+        grant: &Grant,
+        timeout: Duration,
+    ) -> Result<Refresh, StoreError> {
+        let args = [
+            claim.token.as_str(),
+            &millis(claim.ttl),
+            &grant.fence.to_string(),
+            &grant.end_ms.to_string(),
+            &details(claim),
+        ];
+        let script = Script {
+            text: REFRESH,
+            name: &claim.name,
+            args: &args,
+        };
+        self.step(&script, timeout, |words| {
+            answer::refresh(words, grant.fence)
+        })
+    }
+
+    fn release(&mut self, claim: &Claim, timeout: Duration) -> Result<Release, StoreError> {
+        let script = Script {
+            text: RELEASE,
+            name: &claim.name,
+            args: &[claim.token.as_str()],
+        };
+        self.step(&script, timeout, answer::release)
+    }
+
+    fn inspect(&mut self, name: &LockName, timeout: Duration) -> Result<Status, StoreError> {
+        let script = Script {
+            text: INSPECT,
+            name,
+            args: &[],
+        };
+        self.step(&script, timeout, answer::status)
+    }
+
+    fn unlock(
+        &mut self,
+        name: &LockName,
+        how: Unlock,
+        by: &str,
+        timeout: Duration,
+    ) -> Result<Unlocked, StoreError> {
+        let how = match how {
+            Unlock::Ask => "ask",
+            Unlock::Force => "force",
+        };
+        let script = Script {
+            text: UNLOCK,
+            name,
+            args: &[how, by],
+        };
+        self.step(&script, timeout, answer::unlocked)
+    }
+}
+
+/// An error of the system in the style of our messages: `connection refused`.
+fn lower(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(chars).collect()
+    })
+}

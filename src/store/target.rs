@@ -1,28 +1,255 @@
-//! stub
-use super::Store;
+//! From the URL a user wrote to the store it names.
+//!
+//! No error text contains a password, nor any part of a URL that could be one.
+
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::Store;
+use super::local::LocalStore;
+use super::redis::tls::Tls;
+use super::redis::{Address, RedisStore, Secret, Server, TlsFiles};
+
+/// Port of Redis and Valkey, <https://redis.io/docs/latest/operate/oss_and_stack/management/config/>.
+const DEFAULT_PORT: u16 = 6379;
+
+const SCHEMES: &str = "local:, redis://, rediss:// or unix://";
+
+/// Where locks live.
 #[derive(Debug)]
 pub enum Target {
+    /// Lock files of this host, in a directory if one was named.
     Local(Option<PathBuf>),
+    /// One Redis or Valkey server.
+    Redis(Arc<Server>),
 }
-pub struct TlsFiles {
-    pub ca: Option<PathBuf>,
-    pub cert: Option<PathBuf>,
-    pub key: Option<PathBuf>,
-}
+
 impl Target {
-    pub fn parse(_u: &[String], _t: &TlsFiles) -> Result<Target, String> {
-        Ok(Target::Local(None))
+    /// Reads what `--url` or its like gave (nothing: the local store), and the TLS files.
+    ///
+    /// # Errors
+    /// One line that says what is wrong and what would be right, without any password.
+    pub fn parse(urls: &[String], tls: &TlsFiles) -> Result<Target, String> {
+        let url = match urls {
+            [] => "local:",
+            [url] => url.as_str(),
+            _ => return Err("several URLs (a quorum) are not supported by this version".to_owned()),
+        };
+        let Some((scheme, rest)) = url.split_once(':') else {
+            return Err(format!(
+                "the store URL has no scheme, it begins with {SCHEMES}"
+            ));
+        };
+        let scheme = scheme.to_ascii_lowercase();
+        if scheme != "rediss"
+            && let Some(flag) = tls.first_flag()
+        {
+            return Err(format!(
+                "{flag} needs a store URL that begins with rediss://"
+            ));
+        }
+        match scheme.as_str() {
+            "local" => local(rest).map(Target::Local),
+            "redis" => tcp(url, None).map(|server| Target::Redis(Arc::new(server))),
+            "rediss" => {
+                let tls = Tls::read(tls)?;
+                tcp(url, Some(tls)).map(|server| Target::Redis(Arc::new(server)))
+            }
+            "unix" => unix(url).map(|server| Target::Redis(Arc::new(server))),
+            "redis+sentinel" | "rediss+sentinel" | "redis+cluster" | "rediss+cluster" => {
+                Err(format!("{scheme}:// is not supported by this version"))
+            }
+            // Without "//" it is as likely the user and password of a URL without a scheme.
+            _ if rest.starts_with("//") && scheme.len() < 20 => Err(format!(
+                "unknown store {scheme:?}, a store URL begins with {SCHEMES}"
+            )),
+            _ => Err(format!(
+                "the store URL has no scheme, it begins with {SCHEMES}"
+            )),
+        }
     }
-    pub fn open(&self, _p: &str) -> Box<dyn Store> {
-        Box::new(super::local::LocalStore::open(None))
+
+    /// A store of its own for one user of it. Connects at its first request.
+    #[must_use]
+    pub fn open(&self, key_prefix: &str) -> Box<dyn Store> {
+        match self {
+            Target::Local(directory) => Box::new(LocalStore::open(directory.clone())),
+            Target::Redis(server) => {
+                Box::new(RedisStore::new(Arc::clone(server), key_prefix.to_owned()))
+            }
+        }
     }
+
+    /// Whether requests never wait, and a lock lives as long as the process that holds it.
+    #[must_use]
     pub fn answers_at_once(&self) -> bool {
-        true
+        matches!(self, Target::Local(_))
     }
 }
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("local:")
+
+/// The URL without user and password.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Local(None) => f.write_str("local:"),
+            Target::Local(Some(directory)) => write!(f, "local:{}", directory.display()),
+            Target::Redis(server) => server.fmt(f),
+        }
     }
 }
+
+fn local(directory: &str) -> Result<Option<PathBuf>, String> {
+    if directory.is_empty() {
+        return Ok(None);
+    }
+    if directory.starts_with("//") {
+        return Err("local: takes a directory, not a host: write local:/dir".to_owned());
+    }
+    if !directory.starts_with('/') || directory.contains(char::is_control) {
+        return Err("local: takes an absolute directory, as in local:/dir".to_owned());
+    }
+    Ok(Some(PathBuf::from(directory)))
+}
+
+fn tcp(text: &str, tls: Option<Tls>) -> Result<Server, String> {
+    let scheme = if tls.is_some() { "rediss" } else { "redis" };
+    let url = parse(text, &format!("{scheme}://[user:pass@]host[:port][/db]"))?;
+    let host = url.host_str().unwrap_or_default();
+    if host.is_empty() {
+        return Err(format!(
+            "the {scheme} URL has no host, write {scheme}://host[:port][/db]"
+        ));
+    }
+    if url.query().is_some() {
+        return Err(format!(
+            "the {scheme} URL takes no options{}; the database is {scheme}://host/db",
+            harmless(url.query())
+        ));
+    }
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let (user, password) = credentials(&url)?;
+    Ok(Server {
+        address: Address::Tcp {
+            host: decode(host, "host")?,
+            port: url.port().unwrap_or(DEFAULT_PORT),
+        },
+        tls,
+        user,
+        password,
+        database: database(url.path().trim_start_matches('/'))?,
+    })
+}
+
+fn unix(text: &str) -> Result<Server, String> {
+    let form = "unix:///path/of/redis.sock[?db=N&user=USER&pass=PASS]";
+    let url = parse(text, form)?;
+    if url.host_str().is_some_and(|host| !host.is_empty()) || url.path().len() < 2 {
+        return Err(format!("the unix URL takes an absolute path, write {form}"));
+    }
+    let (mut user, mut password) = credentials(&url)?;
+    let mut number = 0;
+    for option in url
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter(|part| !part.is_empty())
+    {
+        match option.split_once('=') {
+            Some(("db", value)) => number = database(value)?,
+            Some(("user", value)) => user = Some(decode(value, "user")?),
+            Some(("pass", value)) => password = Some(Secret::new(decode(value, "password")?)),
+            _ => {
+                let name = harmless(Some(option));
+                return Err(format!(
+                    "the unix URL has an unknown option{name}, write {form}"
+                ));
+            }
+        }
+    }
+    if user.is_some() && password.is_none() {
+        return Err("the unix URL names a user but no password (?user=USER&pass=PASS)".to_owned());
+    }
+    let path = PathBuf::from(decode(url.path(), "path")?);
+    Ok(Server {
+        address: Address::Unix(path),
+        tls: None,
+        user,
+        password,
+        database: number,
+    })
+}
+
+/// Splits a URL, and refuses what no form of ours has.
+fn parse(text: &str, form: &str) -> Result<Url, String> {
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("the store URL contains white space (%20 in a password)".to_owned());
+    }
+    let url = Url::parse(text).map_err(|error| {
+        // A raw "/", "?" or "#" in a password ends the host too early.
+        format!("the store URL is not valid: {error}; write {form}, special characters as %XX")
+    })?;
+    if url.cannot_be_a_base() || !text.contains(":/") {
+        return Err(format!("the store URL is not valid; write {form}"));
+    }
+    if url.fragment().is_some() {
+        let name = harmless(url.fragment());
+        return Err(format!(
+            "the store URL ends in a fragment{name}, which means nothing here (\"#\" in a password is %23)"
+        ));
+    }
+    Ok(url)
+}
+
+/// The user, and the password; a password alone is the default user's.
+fn credentials(url: &Url) -> Result<(Option<String>, Option<Secret>), String> {
+    let user = match url.username() {
+        "" => None,
+        user => Some(decode(user, "user")?),
+    };
+    let password = url
+        .password()
+        .map(|password| decode(password, "password"))
+        .transpose()?;
+    if user.is_some() && password.is_none() {
+        return Err("the store URL names a user but no password \
+                    (a password alone is written redis://:password@host)"
+            .to_owned());
+    }
+    Ok((user, password.map(Secret::new)))
+}
+
+fn database(text: &str) -> Result<u32, String> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    text.parse()
+        .map_err(|_| "the database in the store URL is a number: 0, 1, 2…".to_owned())
+}
+
+fn decode(text: &str, what: &str) -> Result<String, String> {
+    percent_decode_str(text)
+        .decode_utf8()
+        .map(std::borrow::Cow::into_owned)
+        .map_err(|_| format!("the {what} in the store URL is not UTF-8"))
+}
+
+/// ` "name"` of an option or fragment, but only if it cannot be a piece of a
+/// password that had a raw `?` or `#` in it.
+fn harmless(text: Option<&str>) -> String {
+    let text = text.unwrap_or_default();
+    let name = text.split('=').next().unwrap_or_default();
+    let known = [
+        "db", "database", "insecure", "timeout", "protocol", "ssl", "tls", "password",
+    ];
+    if !text.contains('@') && known.contains(&name) {
+        return format!(" (\"{name}\")");
+    }
+    String::new()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! From what went wrong with a server to a [`StoreError`].
+
+use std::time::Duration;
+
+use super::answer::shown;
+use super::wire::Fault;
+use super::{Address, Server};
+use crate::store::{StoreError, StoreErrorKind};
+
+/// The codes of errors that pass by themselves.
+const PASSING: &[&str] = &[
+    "LOADING",
+    "READONLY",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "TRYAGAIN",
+    "NOREPLICAS",
+    "NOGOODSLAVE",
+    "OOM",
+    "BUSY",
+    "MISCONF",
+    "UNKILLABLE",
+];
+
+/// The codes and phrases (of servers before those codes) that refuse us.
+const DENYING: &[&str] = &["NOAUTH", "WRONGPASS", "NOPERM", "DENIED"];
+const DENYING_PHRASES: &[&str] = &[
+    "without any password configured", // Redis 6 and later: AUTH without a password to check
+    "no password is set",              // before Redis 6
+    "invalid password",                // before Redis 6
+    "invalid username-password",
+    "arguments for 'auth'",          // AUTH user password before Redis 6
+    "The user executing the script", // ACLs inside a script, Redis 6 and 7.0
+];
+
+/// The codes that only a Cluster gives.
+const CLUSTER: &[&str] = &["MOVED", "ASK", "CROSSSLOT"];
+
+/// What came of the connection.
+pub(super) fn of_fault(server: &Server, fault: Fault, timeout: Duration) -> StoreError {
+    let timeout = Duration::from_millis(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+    let (kind, text) = match fault {
+        Fault::Refused(text) => return of_answer(server, "", &text),
+        Fault::Unreachable(why) => (
+            StoreErrorKind::Unavailable,
+            format!("cannot reach {server}: {why}"),
+        ),
+        Fault::Forbidden(why) => (
+            StoreErrorKind::Denied,
+            format!("cannot reach {server}: {why}"),
+        ),
+        Fault::NotConnected => (
+            StoreErrorKind::Unavailable,
+            format!("cannot reach {server}: no connection within {timeout:?}"),
+        ),
+        Fault::NoAnswer => (
+            StoreErrorKind::Unavailable,
+            format!("no reply from {server} within {timeout:?}"),
+        ),
+        Fault::Broken(why) => (
+            StoreErrorKind::Unavailable,
+            format!("lost the connection to {server}: {why}"),
+        ),
+        Fault::Tls(why) => (
+            StoreErrorKind::Misconfigured,
+            format!("cannot trust {server}: {why}{}", tls_hint(&why)),
+        ),
+        Fault::NotRedis => (
+            StoreErrorKind::Misconfigured,
+            format!("{server} does not answer like Redis or Valkey, is the port right?"),
+        ),
+        Fault::Garbled => (
+            StoreErrorKind::Defect,
+            format!("{server} sent an answer that cannot be read"),
+        ),
+    };
+    StoreError::new(kind, text)
+}
+
+fn tls_hint(why: &str) -> &'static str {
+    if why.contains("UnknownIssuer") {
+        " (name its authority with --tls-ca)"
+    } else if why.contains("InvalidContentType") {
+        " (a server without TLS? its URL begins with redis://)"
+    } else {
+        ""
+    }
+}
+
+/// What an error answer of the server means; `key` is the one that was asked about.
+pub(super) fn of_answer(server: &Server, key: &str, answer: &str) -> StoreError {
+    let said = shown(&server.without_password(answer));
+    let has = |codes: &[&str]| code_of(answer).is_some_and(|code| codes.contains(&code));
+    let phrase = |phrases: &[&str]| phrases.iter().any(|phrase| answer.contains(phrase));
+    let (kind, text) = if has(CLUSTER) || phrase(&["not allowed in cluster mode"]) {
+        let scheme = if server.tls.is_some() {
+            "rediss+cluster"
+        } else {
+            "redis+cluster"
+        };
+        let host = match &server.address {
+            Address::Tcp { .. } => server.host_and_port(),
+            Address::Unix(_) => "host".to_owned(),
+        };
+        let text = format!("{server} is a Redis Cluster, use {scheme}://{host}: {said}");
+        (StoreErrorKind::Misconfigured, text)
+    } else if has(DENYING) || phrase(DENYING_PHRASES) {
+        let what = if code_of(answer) == Some("NOPERM") || phrase(&["The user executing"]) {
+            "permission"
+        } else {
+            "credentials"
+        };
+        (
+            StoreErrorKind::Denied,
+            format!("{server} refused the {what}: {said}"),
+        )
+    } else if has(&["WRONGTYPE"]) {
+        let text = format!("the key {key:?} on {server} is not a lock: {said}");
+        (StoreErrorKind::Misconfigured, text)
+    } else if phrase(&["DB index", "unknown command"]) {
+        (
+            StoreErrorKind::Misconfigured,
+            format!("{server} cannot serve as a store: {said}"),
+        )
+    } else if phrase(&["user_script"]) && !has(PASSING) {
+        (
+            StoreErrorKind::Defect,
+            format!("a script failed on {server}: {said}"),
+        )
+    } else {
+        // Also what we do not know: an error is not an answer, and asking again is harmless.
+        (
+            StoreErrorKind::Unavailable,
+            format!("{server} cannot serve just now: {said}"),
+        )
+    };
+    StoreError::new(kind, text)
+}
+
+/// The code of an error: its first word, or with `ERR` the first known code
+/// inside: before Redis 7 an error that a script raised is
+/// `ERR Error running script (call to f_…): @user_script:12: WRONGTYPE Operation …`,
+/// and the code may have a `-` before it.
+fn code_of(answer: &str) -> Option<&str> {
+    let mut words = answer
+        .split_whitespace()
+        .map(|word| word.trim_start_matches('-'));
+    let first = words.next()?;
+    if first != "ERR" || !answer.contains("script") {
+        return Some(first);
+    }
+    let known = |word: &&str| {
+        *word == "WRONGTYPE"
+            || [PASSING, DENYING, CLUSTER]
+                .iter()
+                .any(|codes| codes.contains(word))
+    };
+    words.find(known).or(Some(first))
+}
+
+#[cfg(test)]
+mod tests;

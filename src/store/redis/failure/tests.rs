@@ -1,0 +1,125 @@
+use super::*;
+use crate::store::redis::Secret;
+
+fn server() -> Server {
+    Server {
+        address: Address::Tcp {
+            host: "10.1.2.3".to_owned(),
+            port: 6379,
+        },
+        tls: None,
+        user: Some("job".to_owned()),
+        password: Some(Secret::new("s3cret".to_owned())),
+        database: 0,
+    }
+}
+
+fn kind(answer: &str) -> StoreErrorKind {
+    of_answer(&server(), "task_lock:x", answer).kind
+}
+
+#[test]
+fn what_passes_by_itself_is_unavailable_also_from_inside_a_script() {
+    for answer in [
+        "LOADING Redis is loading the dataset in memory",
+        "READONLY You can't write against a read only replica.",
+        "ERR max number of clients reached",
+        "ERR Error running script (call to f_0a): @user_script:12: @user_script: 12: -OOM command not allowed",
+        "ERR Error running script (call to f_0a): @user_script:12: OOM command not allowed",
+        "READONLY You can't write against a read only replica. script: 0a, on @user_script:70.",
+        "MISCONF Redis is configured to save RDB snapshots, but it's unable to persist to disk.",
+        "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+        "NOREPLICAS Not enough good replicas to write.",
+        "CLUSTERDOWN The cluster is down",
+        "MASTERDOWN Link with MASTER is down",
+        "TRYAGAIN Multiple keys request during rehashing of slot",
+        "SOMETHING nobody has heard of",
+    ] {
+        assert_eq!(kind(answer), StoreErrorKind::Unavailable, "{answer}");
+    }
+}
+
+#[test]
+fn refused_credentials_and_permissions_are_denied() {
+    for answer in [
+        "NOAUTH Authentication required.",
+        "WRONGPASS invalid username-password pair or user is disabled.",
+        "NOPERM this user has no permissions to run the 'eval' command",
+        "ERR AUTH <password> called without any password configured for the default user.",
+        "ERR Client sent AUTH, but no password is set",
+        "ERR invalid password",
+        "ERR Error running script (call to f_0a): @user_script:5: The user executing the script can't access a key",
+        "ERR The user executing the script can't run this command or subcommand script: 0a, on @user_script:5.",
+    ] {
+        assert_eq!(kind(answer), StoreErrorKind::Denied, "{answer}");
+    }
+}
+
+#[test]
+fn a_wrong_set_up_is_misconfigured() {
+    for answer in [
+        "WRONGTYPE Operation against a key holding the wrong kind of value",
+        "WRONGTYPE Operation against a key holding the wrong kind of value script: 0a, on @user_script:6.",
+        "ERR Error running script (call to f_0a): @user_script:6: WRONGTYPE Operation against a key",
+        "ERR DB index is out of range",
+        "ERR unknown command 'EVAL', with args beginning with: '--'",
+        "MOVED 3999 127.0.0.1:6381",
+        "CROSSSLOT Keys in request don't hash to the same slot",
+        "ERR SELECT is not allowed in cluster mode",
+    ] {
+        assert_eq!(kind(answer), StoreErrorKind::Misconfigured, "{answer}");
+    }
+}
+
+#[test]
+fn a_script_that_fails_by_itself_is_a_defect() {
+    let answer =
+        "ERR Error running script (call to f_0a): @user_script:6: attempt to index a nil value";
+    assert_eq!(kind(answer), StoreErrorKind::Defect);
+    let answer = "ERR user_script:6: attempt to index a nil value script: 0a, on @user_script:6.";
+    assert_eq!(kind(answer), StoreErrorKind::Defect);
+}
+
+#[test]
+fn messages_name_the_server_and_never_the_password() {
+    let error = of_answer(
+        &server(),
+        "",
+        "ERR unknown command 'AUTH', with args beginning with: 'job' 's3cret'",
+    );
+    assert!(!error.text.contains("s3cret"), "{error}");
+    assert!(error.text.contains("redis://10.1.2.3:6379"), "{error}");
+    let error = of_answer(
+        &server(),
+        "task_lock:x",
+        "WRONGTYPE Operation against a key",
+    );
+    assert_eq!(
+        error.text,
+        "the key \"task_lock:x\" on redis://10.1.2.3:6379 is not a lock: WRONGTYPE Operation against a key"
+    );
+    let error = of_answer(&server(), "", "MOVED 1 10.0.0.1:7000");
+    assert!(
+        error
+            .text
+            .contains("is a Redis Cluster, use redis+cluster://10.1.2.3:6379"),
+        "{error}"
+    );
+}
+
+#[test]
+fn faults_of_the_connection_say_what_was_attempted() {
+    let text = |fault| of_fault(&server(), fault, Duration::from_secs(5)).text;
+    assert_eq!(
+        text(Fault::Unreachable("connection refused".to_owned())),
+        "cannot reach redis://10.1.2.3:6379: connection refused"
+    );
+    assert_eq!(
+        text(Fault::NoAnswer),
+        "no reply from redis://10.1.2.3:6379 within 5s"
+    );
+    assert_eq!(
+        text(Fault::NotConnected),
+        "cannot reach redis://10.1.2.3:6379: no connection within 5s"
+    );
+}

@@ -1,0 +1,394 @@
+//! One connection to a server, every step of it under one absolute deadline.
+//!
+//! Name resolution, connect, TLS, AUTH, SELECT and each request end at the
+//! deadline they are given, however slowly the server trickles. The `redis` crate
+//! serves for the wire format only: its own connections clear our timeouts and do
+//! not bound name resolution. After any [`Fault`] the connection is to be dropped:
+//! an answer may still be on its way, and would be taken for the next one's.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use redis::{Parser, Value};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
+
+use super::{Address, Server, lower};
+
+/// The longest answer we read, in bytes. Our scripts answer with less than 5 KiB.
+const ANSWER_MAX: usize = 64 * 1024;
+
+/// Why a connection is of no use any more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// No connection: refused, unresolvable, no such socket.
+    Unreachable(String),
+    /// The socket's permissions forbid it.
+    Forbidden(String),
+    /// No connection by the deadline.
+    NotConnected,
+    /// Connected, but no answer by the deadline.
+    NoAnswer,
+    /// The connection broke or was closed.
+    Broken(String),
+    /// The TLS handshake or the TLS set-up failed.
+    Tls(String),
+    /// The first answer of this connection is not one of Redis.
+    NotRedis,
+    /// A later answer cannot be read.
+    Garbled,
+    /// AUTH or SELECT was answered with this error.
+    Refused(String),
+}
+
+/// An open connection, logged in.
+pub(super) struct Connection {
+    stream: Stream,
+    parser: Parser,
+    answered: bool,
+}
+
+enum Stream {
+    Plain(Timed),
+    Tls(Box<StreamOwned<ClientConnection, Timed>>),
+}
+
+/// A socket whose every read and write ends at the deadline.
+struct Timed {
+    socket: Socket,
+    deadline: Instant,
+}
+
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Connection {
+    /// Connects and logs in. Without password and with database 0 nothing is sent.
+    pub(super) fn dial(server: &Server, deadline: Instant) -> Result<Connection, Fault> {
+        let socket = match &server.address {
+            Address::Tcp { host, port } => dial_tcp(host, *port, deadline)?,
+            Address::Unix(path) => dial_unix(path.clone(), deadline)?,
+        };
+        let timed = Timed { socket, deadline };
+        let stream = match (&server.tls, &server.address) {
+            (Some(tls), Address::Tcp { host, .. }) => {
+                let config = tls.config().map_err(Fault::Tls)?;
+                let name = ServerName::try_from(host.clone())
+                    .map_err(|_| Fault::Tls("the host is no name for a certificate".to_owned()))?;
+                let session = ClientConnection::new(config, name)
+                    .map_err(|error| Fault::Tls(error.to_string()))?;
+                Stream::Tls(Box::new(handshake(session, timed)?))
+            }
+            _ => Stream::Plain(timed),
+        };
+        let mut connection = Connection {
+            stream,
+            parser: Parser::new(),
+            answered: false,
+        };
+        connection.log_in(server)?;
+        Ok(connection)
+    }
+
+    /// Sends `packed`, one command, and waits for its answer.
+    pub(super) fn request(&mut self, packed: &[u8], deadline: Instant) -> Result<Value, Fault> {
+        self.stream.timed().deadline = deadline;
+        self.send(packed)?;
+        self.answer()
+    }
+
+    fn log_in(&mut self, server: &Server) -> Result<(), Fault> {
+        let mut packed = Vec::new();
+        let mut awaited = 0;
+        if let Some(password) = &server.password {
+            let mut auth = redis::cmd("AUTH");
+            auth.arg(&server.user).arg(password.reveal());
+            auth.write_packed_command(&mut packed);
+            awaited += 1;
+        }
+        if server.database != 0 {
+            redis::cmd("SELECT")
+                .arg(server.database)
+                .write_packed_command(&mut packed);
+            awaited += 1;
+        }
+        if awaited == 0 {
+            return Ok(());
+        }
+        self.send(&packed)?;
+        for _ in 0..awaited {
+            match self.answer()? {
+                Value::Okay => {}
+                Value::ServerError(error) => return Err(Fault::Refused(error_text(&error))),
+                _ => return Err(Fault::NotRedis),
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, packed: &[u8]) -> Result<(), Fault> {
+        let sent = self
+            .stream
+            .write_all(packed)
+            .and_then(|()| self.stream.flush());
+        sent.map_err(|error| fault_of(&error))
+    }
+
+    fn answer(&mut self) -> Result<Value, Fault> {
+        let mut source = Source {
+            stream: &mut self.stream,
+            room: ANSWER_MAX,
+            fault: None,
+        };
+        let parsed = self.parser.parse_value(&mut source);
+        match (parsed, source.fault) {
+            (Ok(value), _) => {
+                self.answered = true;
+                Ok(value)
+            }
+            (Err(_), Some(fault)) => Err(fault),
+            (Err(_), None) if self.answered => Err(Fault::Garbled),
+            (Err(_), None) => Err(Fault::NotRedis),
+        }
+    }
+}
+
+/// The text of an error answer as it came over the wire.
+pub(super) fn error_text(error: &redis::ServerError) -> String {
+    match error.details() {
+        Some(details) => format!("{} {details}", error.code()),
+        None => error.code().to_owned(),
+    }
+}
+
+/// What one answer is read from; remembers what went wrong below the parser.
+struct Source<'a> {
+    stream: &'a mut Stream,
+    room: usize,
+    fault: Option<Fault>,
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = buffer.len().min(self.room);
+        if room == 0 {
+            // No fault of the connection: an answer that long is not one of ours.
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        match self.stream.read(&mut buffer[..room]) {
+            Ok(0) => {
+                self.fault = Some(Fault::Broken("the server closed the connection".to_owned()));
+                Ok(0)
+            }
+            Ok(count) => {
+                self.room -= count;
+                Ok(count)
+            }
+            Err(error) => {
+                self.fault = Some(fault_of(&error));
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Stream {
+    fn timed(&mut self) -> &mut Timed {
+        match self {
+            Stream::Plain(timed) => timed,
+            Stream::Tls(stream) => &mut stream.sock,
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(timed) => timed.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(timed) => timed.write(bytes),
+            Stream::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(timed) => timed.flush(),
+            Stream::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+impl Timed {
+    /// The time left, never zero: to a socket that would mean "for ever".
+    fn left(&self) -> io::Result<Duration> {
+        match self.deadline.checked_duration_since(Instant::now()) {
+            Some(left) if !left.is_zero() => Ok(left),
+            _ => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    /// Repeats what a signal interrupted; a socket's timeout is EAGAIN.
+    fn until_deadline(
+        &mut self,
+        mut step: impl FnMut(&mut Socket, Duration) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            let left = self.left()?;
+            match step(&mut self.socket, left) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.until_deadline(|socket, left| match socket {
+            Socket::Tcp(tcp) => {
+                tcp.set_read_timeout(Some(left))?;
+                tcp.read(buffer)
+            }
+            Socket::Unix(unix) => {
+                unix.set_read_timeout(Some(left))?;
+                unix.read(buffer)
+            }
+        })
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.until_deadline(|socket, left| match socket {
+            Socket::Tcp(tcp) => {
+                tcp.set_write_timeout(Some(left))?;
+                tcp.write(bytes)
+            }
+            Socket::Unix(unix) => {
+                unix.set_write_timeout(Some(left))?;
+                unix.write(bytes)
+            }
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn handshake(
+    mut session: ClientConnection,
+    mut timed: Timed,
+) -> Result<StreamOwned<ClientConnection, Timed>, Fault> {
+    while session.is_handshaking() {
+        session
+            .complete_io(&mut timed)
+            .map_err(|error| match fault_of(&error) {
+                Fault::NoAnswer => Fault::NotConnected,
+                Fault::Broken(text) => Fault::Broken(format!("{text} during the TLS handshake")),
+                other => other,
+            })?;
+    }
+    Ok(StreamOwned::new(session, timed))
+}
+
+/// Tries each address of `host`, each with its share of the time that is left:
+/// one that leads nowhere must not use up the time of the next.
+fn dial_tcp(host: &str, port: u16, deadline: Instant) -> Result<Socket, Fault> {
+    let addresses = resolve(host, port, deadline)?;
+    let mut fault = Fault::Unreachable("its name has no address".to_owned());
+    for (tried, address) in addresses.iter().enumerate() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        if share.is_zero() {
+            return Err(Fault::NotConnected);
+        }
+        match TcpStream::connect_timeout(address, share) {
+            Ok(tcp) => {
+                // An optimisation: a socket without it serves as well.
+                let _ = tcp.set_nodelay(true);
+                return Ok(Socket::Tcp(tcp));
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => fault = Fault::NotConnected,
+            Err(error) => fault = Fault::Unreachable(lower(&error)),
+        }
+    }
+    Err(fault)
+}
+
+fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, Fault> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let name = host.to_owned();
+    let lookup = move || {
+        (name.as_str(), port)
+            .to_socket_addrs()
+            .map(Iterator::collect)
+    };
+    aside(deadline, lookup)?.map_err(|error| Fault::Unreachable(lower(&error)))
+}
+
+/// Connecting to a unix socket blocks while the server's backlog is full, and std has no timeout for it.
+fn dial_unix(path: PathBuf, deadline: Instant) -> Result<Socket, Fault> {
+    match aside(deadline, move || UnixStream::connect(path))? {
+        Ok(unix) => Ok(Socket::Unix(unix)),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(Fault::Forbidden(lower(&error)))
+        }
+        Err(error) => Err(Fault::Unreachable(lower(&error))),
+    }
+}
+
+/// Runs `step`, which cannot be interrupted, in a thread of its own that is left behind at the deadline.
+fn aside<T: Send + 'static>(
+    deadline: Instant,
+    step: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
+    let (done, result) = mpsc::sync_channel(1);
+    thread::Builder::new()
+        .name("dial".to_owned())
+        .spawn(move || {
+            // Nobody listens any more after the deadline.
+            let _ = done.send(step());
+        })
+        .map_err(|error| Fault::Unreachable(lower(&error)))?;
+    // A thread that died sent nothing, which is the same to us.
+    result
+        .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        .map_err(|_| Fault::NotConnected)
+}
+
+fn fault_of(error: &io::Error) -> Fault {
+    if error.kind() == io::ErrorKind::TimedOut {
+        return Fault::NoAnswer;
+    }
+    match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    {
+        Some(tls) => Fault::Tls(tls.to_string()),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Fault::Broken("the server closed the connection".to_owned())
+        }
+        None => Fault::Broken(lower(error)),
+    }
+}
