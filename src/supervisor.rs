@@ -153,11 +153,6 @@ impl Supervisor {
                 [Some(*until), None, None]
             }
             Phase::Running => [refresh, self.no_room_at(), self.max_runtime_at()],
-            Phase::Stopping {
-                kill_at,
-                killed_at: None,
-                ..
-            } => [refresh, Some(*kill_at), self.lease_kill_at()],
             Phase::Stopping { kill_at, .. } => [refresh, Some(*kill_at), None],
         };
         wakes
@@ -243,7 +238,7 @@ impl Supervisor {
     }
 
     fn tree_gone(&mut self, now: Tick, actions: &mut Vec<Action>) {
-        if matches!(self.phase, Phase::Stopping { .. }) && matches!(self.child, Child::Gone(_)) {
+        if matches!(self.phase, Phase::Stopping { .. }) {
             self.release(now, actions);
         }
     }

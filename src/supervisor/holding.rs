@@ -179,12 +179,7 @@ impl Supervisor {
         else {
             return;
         };
-        let due = if killed_at.is_none() {
-            lease_kill_at.min(*kill_at)
-        } else {
-            *kill_at
-        };
-        if now < due {
+        if now < *kill_at {
             return;
         }
         *kill_at = now + KILL_AGAIN;

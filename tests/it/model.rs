@@ -129,6 +129,8 @@ struct World {
     killed: bool,
     lost: bool,
     keeper_dead: bool,
+    /// We were asleep at some time: what was due then came late.
+    slept: bool,
     releases_after_spawn: u32,
     /// The end of the lease by the last confirmed answer.
     deadline: Tick,
@@ -148,6 +150,7 @@ impl World {
             killed: false,
             lost: false,
             keeper_dead: false,
+            slept: false,
             releases_after_spawn: 0,
             deadline: Tick::NEVER,
             outcome: None,
@@ -213,11 +216,24 @@ impl World {
                 }
                 events.push(Event::TreeGone);
             }
-            Action::Forward(_) | Action::StopTree(_) => {
+            Action::StopTree(_) => {
                 prop_assert!(self.spawned, "a signal to nobody");
+                let latest = self.deadline - self.plan.terms.margin - self.plan.terms.kill_after;
+                prop_assert!(
+                    self.plan.on_lost == OnLost::Continue
+                        || self.slept
+                        || self.lost
+                        || self.keeper_dead
+                        || self.now <= latest,
+                    "the stop signal leaves less than kill-after: {:?}, latest {:?}",
+                    self.now,
+                    latest
+                );
             }
+            Action::Forward(_) => prop_assert!(self.spawned, "a signal to nobody"),
             Action::StopSelf | Action::Say(_) => {}
             Action::Finish(outcome) => {
+                prop_assert!(outcome != Outcome::Defect || self.keeper_dead, "a defect");
                 prop_assert!(
                     !self.child,
                     "finished while the child is alive: {outcome:?}"
@@ -331,6 +347,7 @@ impl World {
             Step::Pass(ms) => self.pass(self.now + Duration::from_millis(ms)),
             Step::Sleep(ms) => {
                 // Nothing can be promised of the time asleep, all of the time after.
+                self.slept = true;
                 self.now = self.now + Duration::from_millis(ms);
                 let wake = Event::Signal(Received {
                     signal: Signal::CONT,
