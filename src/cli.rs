@@ -4,42 +4,50 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
-use clap::{Args, Command, CommandFactory, Parser, Subcommand, ValueHint};
+use clap::{Args, Command, ValueHint};
 
-/// Run a command while holding a lock.
-#[derive(Debug, Parser)]
-#[command(
-    name = "tasklock",
-    version,
-    about = "Run a command while holding a lock, on this host or across hosts through Redis",
-    override_usage = "tasklock [OPTIONS] --name NAME [--] COMMAND [ARG]...\n       \
-                      tasklock status|unlock [OPTIONS] NAME",
-    after_help = "Exit status: that of COMMAND; 75 skipped (-E changes it); 79 the lock was lost; \
-                  69 the store cannot be reached; 124 --max-runtime; 126, 127 COMMAND cannot be \
-                  executed, not found; 64, 78 wrong usage, wrong configuration; 77 refused by the \
-                  store. See tasklock(1).",
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
-    disable_help_subcommand = true,
-    max_term_width = 100
-)]
-pub struct Cli {
-    /// A run, where no subcommand word comes first.
-    #[command(flatten)]
-    pub run: RunArgs,
-    /// What else there is.
-    #[command(subcommand)]
-    pub action: Option<Action>,
+/// The definition of the command line: a run, unless a subcommand word comes first.
+///
+/// The arguments of the subcommands are defined when one is called: a run, which
+/// is what cron starts a thousand times a day, does without.
+#[must_use]
+pub fn command() -> Command {
+    let status = Command::new(STATUS)
+        .about("Say whether a lock is free (exit 0) or held, and by whom (exit 75)")
+        .defer(with_arguments::<LockArgs>);
+    let unlock = Command::new(UNLOCK)
+        .about("Ask the holder of a lock to stop and release it")
+        .defer(with_arguments::<UnlockArgs>);
+    let command = Command::new("tasklock")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Run a command while holding a lock, on this host or across hosts through Redis")
+        .override_usage(
+            "tasklock [OPTIONS] --name NAME [--] COMMAND [ARG]...\n       \
+             tasklock status|unlock [OPTIONS] NAME",
+        )
+        .after_help(
+            "Exit status: that of COMMAND; 75 skipped (-E changes it); 79 the lock was lost; \
+             69 the store cannot be reached; 124 --max-runtime; 126, 127 COMMAND cannot be \
+             executed, not found; 64, 78 wrong usage, wrong configuration; 77 refused by the \
+             store. See tasklock(1).",
+        )
+        .args_conflicts_with_subcommands(true)
+        .subcommand_negates_reqs(true)
+        .disable_help_subcommand(true)
+        .max_term_width(100);
+    with_arguments::<RunArgs>(command).subcommands([status, unlock])
 }
 
-/// Everything but a run.
-#[derive(Debug, Subcommand)]
-pub enum Action {
-    /// Say whether a lock is free (exit 0) or held, and by whom (exit 75)
-    Status(StatusArgs),
-    /// Ask the holder of a lock to stop and release it
-    Unlock(UnlockArgs),
+/// `command` with the arguments that `T` declares, and its own description.
+fn with_arguments<T: Args>(command: Command) -> Command {
+    let about = command.get_about().cloned();
+    T::augment_args(command).about(about.unwrap_or_default())
 }
+
+/// The subcommand that looks at a lock.
+pub const STATUS: &str = "status";
+/// The subcommand that frees the lock of somebody else.
+pub const UNLOCK: &str = "unlock";
 
 /// The arguments of a run.
 #[derive(Debug, Args)]
@@ -193,14 +201,6 @@ pub struct StoreArgs {
     pub tls_key: Option<PathBuf>,
 }
 
-/// The arguments of `status`.
-#[derive(Debug, Args)]
-pub struct StatusArgs {
-    /// Which lock.
-    #[command(flatten)]
-    pub lock: LockArgs,
-}
-
 /// The arguments of `unlock`.
 #[derive(Debug, Args)]
 pub struct UnlockArgs {
@@ -227,10 +227,4 @@ pub struct LockArgs {
     /// Where the lock lives.
     #[command(flatten)]
     pub store: StoreArgs,
-}
-
-/// The definition of the command line, for documents and tests.
-#[must_use]
-pub fn command() -> Command {
-    Cli::command()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 
-use crate::cli::{self, Action, Cli, LockArgs, RunArgs, StoreArgs};
+use crate::cli::{self, LockArgs, RunArgs, StoreArgs, UnlockArgs};
 use crate::duration;
 use crate::exit::{Code, Codes};
 use crate::lease::Terms;
@@ -130,36 +130,33 @@ impl std::error::Error for ConfigError {}
 /// # Errors
 /// [`ConfigError`], with nothing done.
 pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Settings, ConfigError> {
-    let parsed = cli::command()
-        .try_get_matches_from(arguments)
-        .and_then(|matches| {
-            let cli = Cli::from_arg_matches(&matches)?;
-            Ok((cli, matches))
-        });
-    let (cli, matches) = match parsed {
-        Ok(parsed) => parsed,
+    let matches = match cli::command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
         Err(error) if !error.use_stderr() => return Ok(Settings::Print(error.to_string())),
         Err(error) => return Err(ConfigError::usage(one_line(&error))),
     };
-    let reader = Reader {
-        matches: matches
-            .subcommand()
-            .map_or(&matches, |(_, matches)| matches),
+    let (subcommand, matches) = match matches.subcommand() {
+        Some((name, matches)) => (Some(name), matches),
+        None => (None, &matches),
     };
-    match cli.action {
-        Some(Action::Status(args)) => reader.lock(args.lock).map(Settings::Status),
-        Some(Action::Unlock(args)) => {
+    let reader = Reader { matches };
+    Ok(match subcommand {
+        Some(cli::UNLOCK) => {
+            let args = arguments_of::<UnlockArgs>(matches)?;
             let how = if args.force {
                 Unlock::Force
             } else {
                 Unlock::Ask
             };
-            reader
-                .lock(args.lock)
-                .map(|lock| Settings::Unlock(lock, how))
+            Settings::Unlock(reader.lock(args.lock)?, how)
         }
-        None => reader.run(cli.run).map(|run| Settings::Run(Box::new(run))),
-    }
+        Some(_) => Settings::Status(reader.lock(arguments_of(matches)?)?),
+        None => Settings::Run(Box::new(reader.run(arguments_of(matches)?)?)),
+    })
+}
+
+fn arguments_of<T: FromArgMatches>(matches: &ArgMatches) -> Result<T, ConfigError> {
+    T::from_arg_matches(matches).map_err(|error| ConfigError::usage(one_line(&error)))
 }
 
 /// clap's message in one line: what is wrong, and its tips; not the usage below it.
@@ -491,6 +488,7 @@ mod tests {
 
     #[test]
     fn the_definition_of_the_command_line_is_sound() {
+        cli::command().build();
         cli::command().debug_assert();
     }
 

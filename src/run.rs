@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
-use nix::unistd::{User, geteuid, gethostname};
 
 use crate::child::{AfterOurDeath, Child, Group, Start};
 use crate::clock::{self, Tick};
 use crate::config::{Run, plain};
 use crate::exit::{ChildStatus, Ending, Outcome, Skip};
+use crate::identity::user_at_host;
 use crate::inbox::{Inbox, Incoming, Post};
 use crate::keeper::{Keeper, Request, Timeouts};
 use crate::log::{self, Log};
@@ -328,16 +328,4 @@ fn holder(run: &Run) -> Result<Holder> {
         },
         reason: run.reason.clone(),
     })
-}
-
-/// `root@web3`
-#[must_use]
-pub fn user_at_host() -> String {
-    let uid = geteuid();
-    let user = User::from_uid(uid)
-        .ok()
-        .flatten()
-        .map_or_else(|| uid.to_string(), |user| user.name);
-    let host = gethostname().unwrap_or_default();
-    format!("{user}@{}", host.to_string_lossy())
 }

@@ -4,9 +4,9 @@ use anyhow::Result;
 
 use crate::config::Lock;
 use crate::exit::{Code, Ending};
+use crate::identity::user_at_host;
 use crate::message::{escape, held_text};
 use crate::output;
-use crate::run::user_at_host;
 use crate::store::{Unlock, Unlocked};
 
 /// Asks the holder to stop, or with `--force` frees the lock at once. Exit 0
