@@ -2,12 +2,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::{FromRawFd, RawFd};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::libc;
 use nix::unistd::{AccessFlags, access};
 use serde::Serialize;
 
-use crate::store::{Fence, Holder};
+use crate::store::{Fence, Holder, random_hex};
 
 /// What is reported. Times are in milliseconds.
 #[derive(Debug, Serialize)]
@@ -53,15 +56,22 @@ impl Destination {
     /// # Errors
     /// Why it cannot.
     pub fn check(path: &Path) -> io::Result<Destination> {
+        if let Some(fd) = open_already(path) {
+            return duplicate(fd).map(Destination::Stream);
+        }
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            // Said plainly: access(2) below says "permission denied" of a file.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(error),
             Ok(metadata) if !metadata.is_file() => OpenOptions::new()
                 .write(true)
                 .open(path)
                 .map(Destination::Stream),
             _ => {
-                access(directory_of(path), AccessFlags::W_OK | AccessFlags::X_OK)?;
-                Ok(Destination::File(path.to_owned()))
+                // A link stays a link, what it leads to is replaced.
+                let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+                access(directory_of(&path), AccessFlags::W_OK | AccessFlags::X_OK)?;
+                Ok(Destination::File(path))
             }
         }
     }
@@ -75,10 +85,17 @@ impl Destination {
         match self {
             Destination::Stream(mut stream) => stream.write_all(line.as_bytes()),
             Destination::File(path) => {
+                // Neither guessed nor met again: in /tmp somebody might plant a link
+                // under it, and in a container every pid is the same.
                 let mut temporary = path.clone().into_os_string();
-                temporary.push(format!(".{}.tmp", std::process::id()));
-                let written =
-                    fs::write(&temporary, line).and_then(|()| fs::rename(&temporary, &path));
+                temporary.push(format!(
+                    ".{}.tmp",
+                    random_hex::<8>().map_err(io::Error::other)?
+                ));
+                let mut file = File::create_new(&temporary)?;
+                let written = file
+                    .write_all(line.as_bytes())
+                    .and_then(|()| fs::rename(&temporary, &path));
                 if written.is_err() {
                     let _ = fs::remove_file(&temporary);
                 }
@@ -86,6 +103,31 @@ impl Destination {
             }
         }
     }
+}
+
+/// The descriptor that a path like /dev/stderr stands for. It may lead to a
+/// regular file, which is then to be written on, not replaced.
+fn open_already(path: &Path) -> Option<RawFd> {
+    match path.to_str()? {
+        "/dev/stdin" => Some(0),
+        "/dev/stdout" => Some(1),
+        "/dev/stderr" => Some(2),
+        path => path
+            .strip_prefix("/dev/fd/")
+            .or_else(|| path.strip_prefix("/proc/self/fd/"))?
+            .parse()
+            .ok(),
+    }
+}
+
+/// Another descriptor of the same open file: opened anew it would be written
+/// from its beginning.
+#[allow(unsafe_code)]
+fn duplicate(fd: RawFd) -> io::Result<File> {
+    // SAFETY: fcntl takes any number, and answers EBADF to one that is not open.
+    let fd = Errno::result(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) })?;
+    // SAFETY: the descriptor is new, and nobody else's.
+    Ok(unsafe { File::from_raw_fd(fd) })
 }
 
 fn directory_of(path: &Path) -> &Path {
