@@ -7,7 +7,7 @@ use crate::exit::{Code, Ending};
 use crate::identity::user_at_host;
 use crate::message::{escape, held_text};
 use crate::output;
-use crate::store::{Unlock, Unlocked};
+use crate::store::{Held, Unlock, Unlocked};
 
 /// Asks the holder to stop, or with `--force` frees the lock at once. Exit 0
 /// when that is done or nobody held it, 75 when the holder cannot be asked.
@@ -23,7 +23,10 @@ pub fn unlock(lock: &Lock, how: Unlock) -> Result<Ending> {
         Unlocked::Asked(held) => (
             format!(
                 "{}: asked to stop; it stops its command and releases the lock at its next refresh",
-                held_text(&held)
+                held_text(&Held {
+                    revoked: false, // it is what the rest of the line says
+                    ..held
+                })
             ),
             Code::Ok,
         ),
