@@ -4,6 +4,7 @@
 //! so that "no child left" means that the whole tree is gone. What the command
 //! hands to another supervisor (ssh, docker, systemd-run) is not our descendant.
 
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
@@ -19,7 +20,7 @@ use nix::unistd::{Pid, getpgid, getpid, getppid};
 
 use crate::config::plain;
 use crate::exit::{ChildStatus, StartError};
-use crate::message::escape;
+use crate::message::{escape, hide_urls};
 use crate::signals::Signal;
 use crate::supervisor::Event;
 
@@ -192,11 +193,17 @@ fn prepare(command: &mut Command, start: &Start<'_>, parent: Pid) {
 
 /// Why `program` could not be started, with the codes of env(1) and timeout(1).
 fn explain(program: &OsStr, error: &io::Error) -> StartError {
-    let name = escape(&program.to_string_lossy());
+    let name = hide_urls(&escape(&program.to_string_lossy()));
     let mut text = format!("cannot run {name}: {}", plain(error));
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENOENT) => {
-            if name.contains('/') && Path::new(program).exists() {
+            if !name.contains('/') {
+                let path = env::var_os("PATH").unwrap_or_default();
+                text = format!(
+                    "cannot run {name}: not found in PATH ({})",
+                    escape(&path.to_string_lossy())
+                );
+            } else if Path::new(program).exists() {
                 text = format!(
                     "cannot run {name}: the interpreter that its first line names does not exist"
                 );

@@ -479,6 +479,18 @@ pub fn escape(text: &str) -> String {
     safe
 }
 
+/// Text that quotes what stood on the command line, without what follows a
+/// `redis://` in it: who forgets `-u` before a URL must not find its password in a log.
+#[must_use]
+pub fn hide_urls(text: &str) -> String {
+    let Some(start) = text.find("://").map(|at| at + 3) else {
+        return text.to_owned();
+    };
+    // The quote that clap puts after what it quotes.
+    let end = text.rfind('\'').filter(|end| *end >= start);
+    format!("{}…{}", &text[..start], &text[end.unwrap_or(text.len())..])
+}
+
 fn millis(duration: Duration) -> Value {
     json!(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
@@ -536,6 +548,17 @@ mod tests {
             text,
             "lost \"backup\" after 14m: taken over by root@web4 pid 99; stopping pid 4121 (TERM, KILL in 2s)"
         );
+    }
+
+    #[test]
+    fn quoted_urls_lose_what_may_be_a_password() {
+        assert_eq!(
+            hide_urls("unexpected argument 'redis://:a b'c@h' found"),
+            "unexpected argument 'redis://…' found"
+        );
+        assert_eq!(hide_urls("redis://:secret@h"), "redis://…");
+        assert_eq!(hide_urls("it's redis://:secret@h"), "it's redis://…");
+        assert_eq!(hide_urls("./backup.sh"), "./backup.sh");
     }
 
     #[test]
