@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Args, Command, ValueHint};
 
 /// The definition of the command line: a run, unless a subcommand word comes first.
@@ -120,7 +120,7 @@ pub struct RunArgs {
     pub holder: Option<String>,
 
     /// Write one JSON line with the outcome to FILE
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub report: Option<PathBuf>,
 
     /// Do not say that a run was skipped
@@ -160,13 +160,12 @@ pub struct StoreArgs {
         long,
         value_name = "URL",
         env = "TASKLOCK_URL",
-        hide_env_values = true,
         hide_env_values = true
     )]
     pub url: Vec<String>,
 
     /// Read the URL from FILE
-    #[arg(long, value_name = "FILE", env = "TASKLOCK_URL_FILE", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", env = "TASKLOCK_URL_FILE", hide_env_values = true, value_hint = ValueHint::FilePath, value_parser = path())]
     pub url_file: Option<PathBuf>,
 
     /// What stands before the name in Redis [default: task_lock:]
@@ -189,15 +188,15 @@ pub struct StoreArgs {
     pub store_timeout: Option<String>,
 
     /// Trust the certificates in FILE [default: those of the system]
-    #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_CA", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_CA", hide_env_values = true, value_hint = ValueHint::FilePath, value_parser = path())]
     pub tls_ca: Option<PathBuf>,
 
     /// Our own certificate, for servers that ask for one
-    #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_CERT", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_CERT", hide_env_values = true, value_hint = ValueHint::FilePath, value_parser = path())]
     pub tls_cert: Option<PathBuf>,
 
     /// The key of our own certificate
-    #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_KEY", hide_env_values = true, value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_KEY", hide_env_values = true, value_hint = ValueHint::FilePath, value_parser = path())]
     pub tls_key: Option<PathBuf>,
 }
 
@@ -227,4 +226,9 @@ pub struct LockArgs {
     /// Where the lock lives.
     #[command(flatten)]
     pub store: StoreArgs,
+}
+
+/// Also the empty path: a variable that is set to nothing is not set, which is for config.rs to say.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }

@@ -1,11 +1,14 @@
 //! From arguments and environment to validated settings. No clap type leaves here.
 
+mod usage;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 
@@ -14,7 +17,7 @@ use crate::duration;
 use crate::exit::{Code, Codes};
 use crate::lease::Terms;
 use crate::log::Format;
-use crate::message::{Level, escape};
+use crate::message::Level;
 use crate::signals::Signal;
 use crate::store::redis::TlsFiles;
 use crate::store::target::Target;
@@ -99,20 +102,24 @@ pub struct ConfigError {
     pub code: Code,
     /// What was wrong, with the name of the flag or variable, and what would be right.
     pub text: String,
+    /// How to tell it, as far as that is known by then.
+    pub format: Format,
 }
 
 impl ConfigError {
-    fn usage(text: impl Into<String>) -> ConfigError {
+    pub(crate) fn usage(text: impl Into<String>) -> ConfigError {
         ConfigError {
             code: Code::Usage,
             text: text.into(),
+            format: Format::default(),
         }
     }
 
-    fn config(text: impl Into<String>) -> ConfigError {
+    pub(crate) fn config(text: impl Into<String>) -> ConfigError {
         ConfigError {
             code: Code::Config,
             text: text.into(),
+            format: Format::default(),
         }
     }
 }
@@ -130,10 +137,19 @@ impl std::error::Error for ConfigError {}
 /// # Errors
 /// [`ConfigError`], with nothing done.
 pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Settings, ConfigError> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let format = usage::wanted_format(&arguments);
+    settings(&arguments).map_err(|error| ConfigError { format, ..error })
+}
+
+fn settings(arguments: &[OsString]) -> Result<Settings, ConfigError> {
     let matches = match cli::command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) if !error.use_stderr() => return Ok(Settings::Print(error.to_string())),
-        Err(error) => return Err(ConfigError::usage(one_line(&error))),
+        Err(error) if error.kind() == ErrorKind::InvalidUtf8 => {
+            return Err(usage::not_utf8(arguments));
+        }
+        Err(error) => return Err(ConfigError::usage(usage::one_line(&error))),
     };
     let (subcommand, matches) = match matches.subcommand() {
         Some((name, matches)) => (Some(name), matches),
@@ -156,20 +172,7 @@ pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Settings, C
 }
 
 fn arguments_of<T: FromArgMatches>(matches: &ArgMatches) -> Result<T, ConfigError> {
-    T::from_arg_matches(matches).map_err(|error| ConfigError::usage(one_line(&error)))
-}
-
-/// clap's message in one line: what is wrong, and its tips; not the usage below it.
-fn one_line(error: &clap::Error) -> String {
-    let rendered = error.to_string();
-    let told = rendered.split("\n\nUsage:").next().unwrap_or_default();
-    let told = told.split("\n\nFor more").next().unwrap_or_default();
-    let words = told
-        .trim_start_matches("error: ")
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    format!("{} (see tasklock --help)", escape(&words))
+    T::from_arg_matches(matches).map_err(|error| ConfigError::usage(usage::one_line(&error)))
 }
 
 /// Gives each value the name it was given under, for the messages.
@@ -189,6 +192,20 @@ impl Reader<'_> {
             ConfigError::config(format!("TASKLOCK_{}: {text}", id.to_uppercase()))
         } else {
             ConfigError::usage(format!("--{flag}: {text}"))
+        }
+    }
+
+    fn on_command_line(&self, id: &str) -> bool {
+        self.matches.value_source(id) == Some(ValueSource::CommandLine)
+    }
+
+    fn path(&self, id: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, ConfigError> {
+        match path {
+            Some(path) if !path.as_os_str().is_empty() => Ok(Some(path)),
+            Some(_) if !self.in_environment(id) => {
+                Err(self.wrong(id, "the file name is empty: give the path of a FILE"))
+            }
+            _ => Ok(None),
         }
     }
 
@@ -250,25 +267,28 @@ impl Reader<'_> {
         let key_prefix = args
             .key_prefix
             .clone()
+            .filter(|text| !(text.is_empty() && self.in_environment("key_prefix")))
             .unwrap_or_else(|| DEFAULT_KEY_PREFIX.to_owned());
         if key_prefix.contains(['{', '}']) || key_prefix.chars().any(char::is_control) {
             let text = "a prefix cannot contain control characters, \"{\" or \"}\"";
             return Err(self.wrong("key_prefix", text));
         }
-        let urls = self.urls(&args)?;
+        let url_file = self.path("url_file", args.url_file)?;
+        let (source, urls) = self.urls(&args.url, url_file.as_deref())?;
         // A site's certificates do not bind a run that goes elsewhere.
         let encrypted = urls.iter().any(|url| url.starts_with("rediss"));
         let tls_file = |id: &str, path: Option<PathBuf>| {
-            path.filter(|path| !path.as_os_str().is_empty())
-                .filter(|_| encrypted || !self.in_environment(id))
+            let path = self.path(id, path)?;
+            Ok(path.filter(|_| encrypted || !self.in_environment(id)))
         };
         let tls = TlsFiles {
-            ca: tls_file("tls_ca", args.tls_ca),
-            cert: tls_file("tls_cert", args.tls_cert),
-            key: tls_file("tls_key", args.tls_key),
+            ca: tls_file("tls_ca", args.tls_ca)?,
+            cert: tls_file("tls_cert", args.tls_cert)?,
+            key: tls_file("tls_key", args.tls_key)?,
         };
         let unconfigured = urls.is_empty();
-        let target = Target::parse(&urls, &tls).map_err(ConfigError::config)?;
+        let target = Target::parse(&urls, &tls)
+            .map_err(|text| ConfigError::config(self.with_source(&source, text)))?;
         Ok(Lock {
             name,
             target,
@@ -278,34 +298,52 @@ impl Reader<'_> {
         })
     }
 
-    /// The URLs of the store: flags before variables, and only one way at a time.
-    fn urls(&self, args: &StoreArgs) -> Result<Vec<String>, ConfigError> {
-        let on_command_line =
-            |id: &str| self.matches.value_source(id) == Some(ValueSource::CommandLine);
-        let file = args
-            .url_file
-            .as_deref()
-            .filter(|path| !path.as_os_str().is_empty());
+    /// What is wrong with a store, after the name of the flag or variable that it came from.
+    fn with_source(&self, source: &str, text: String) -> String {
+        let files = ["tls_ca", "tls_cert", "tls_key"];
+        let flag = |id: &str| format!("--{}", id.replace('_', "-"));
+        if !files.iter().any(|id| text.contains(&flag(id))) {
+            return format!("{source}: {text}");
+        }
+        files
+            .iter()
+            .filter(|id| self.in_environment(id))
+            .fold(text, |text, id| {
+                text.replace(&flag(id), &format!("TASKLOCK_{}", id.to_uppercase()))
+            })
+    }
+
+    /// The URLs of the store and where they come from: flags before variables,
+    /// and only one way at a time.
+    fn urls(
+        &self,
+        urls: &[String],
+        file: Option<&Path>,
+    ) -> Result<(String, Vec<String>), ConfigError> {
         // In a variable several URLs are separated by spaces, and none is none.
         let split = || {
-            args.url
-                .iter()
+            urls.iter()
                 .flat_map(|urls| urls.split_whitespace().map(str::to_owned))
         };
-        match (on_command_line("url"), on_command_line("url_file"), file) {
+        let flags = ("url", "url_file");
+        match (
+            self.on_command_line(flags.0),
+            self.on_command_line(flags.1),
+            file,
+        ) {
             (true, true, _) => Err(ConfigError::usage(
                 "--url and --url-file: give only one of them",
             )),
-            (true, false, _) => Ok(args.url.clone()),
+            (true, false, _) => Ok(("--url".to_owned(), urls.to_vec())),
             (false, false, Some(_)) if split().next().is_some() => Err(ConfigError::config(
                 "TASKLOCK_URL and TASKLOCK_URL_FILE: set only one of them",
             )),
             (false, _, Some(file)) => self.urls_of_file(file),
-            (false, _, None) => Ok(split().collect()),
+            (false, _, None) => Ok(("TASKLOCK_URL".to_owned(), split().collect())),
         }
     }
 
-    fn urls_of_file(&self, path: &Path) -> Result<Vec<String>, ConfigError> {
+    fn urls_of_file(&self, path: &Path) -> Result<(String, Vec<String>), ConfigError> {
         let flag = if self.in_environment("url_file") {
             "TASKLOCK_URL_FILE"
         } else {
@@ -324,7 +362,7 @@ impl Reader<'_> {
                 "{flag}: {path_text} holds no URL"
             )));
         }
-        Ok(urls)
+        Ok((format!("{flag} {path_text}"), urls))
     }
 
     fn run(&self, args: RunArgs) -> Result<Run, ConfigError> {
@@ -340,7 +378,12 @@ impl Reader<'_> {
         let store_timeout = self.duration("store_timeout", args.store.store_timeout.as_deref())?;
         let terms = Terms::new(ttl, kill_after, store_timeout);
         if !terms.fit() {
-            return Err(self.wrong("ttl", &no_room(terms, kill_after, store_timeout)));
+            // Whoever set one of them on the command line can mend it there.
+            let given = ["ttl", "kill_after", "store_timeout"];
+            let flag = given.iter().find(|id| self.on_command_line(id));
+            let variable = given.iter().find(|id| self.in_environment(id));
+            let id = flag.or(variable).unwrap_or(&"ttl");
+            return Err(self.wrong(id, &no_room(terms, kill_after, store_timeout)));
         }
         let defaults = Codes::default();
         let codes = Codes {
@@ -393,12 +436,15 @@ impl Reader<'_> {
             max_runtime: self.duration("max_runtime", args.max_runtime.as_deref())?,
             codes,
             foreground: args.foreground,
-            reason: args.reason.map(|text| cut(&text)),
+            reason: args
+                .reason
+                .filter(|text| !text.is_empty())
+                .map(|text| cut(&text)),
             holder: args
                 .holder
                 .filter(|text| !text.is_empty())
                 .map(|text| cut(&text)),
-            report: args.report,
+            report: self.path("report", args.report)?,
             log_format: self
                 .choice("log_format", args.log_format.as_deref(), &formats)?
                 .unwrap_or_default(),
@@ -419,15 +465,18 @@ fn no_room(terms: Terms, kill_after: Option<Duration>, store_timeout: Option<Dur
     let least = least_ttl(kill_after, store_timeout);
     let show = duration::show;
     format!(
-        "{} leaves no room to stop the command in time: kill-after {} + margin {} + drift {} + \
-         2 x store-timeout {} = {}, and that is more than two thirds of it; the least ttl that fits is {}",
+        "a ttl of {} leaves no room to stop the command in time: kill-after {} + margin {} + drift {} + \
+         2 x store-timeout {} = {}, and that is more than two thirds of it; {}",
         show(terms.ttl),
         show(terms.kill_after),
         show(terms.margin),
         show(terms.drift),
         show(terms.store_timeout),
         show(terms.needed()),
-        least.map_or_else(|| "beyond all bounds".to_owned(), show),
+        least.map_or_else(
+            || "no ttl fits, make the others shorter".to_owned(),
+            |least| format!("the least ttl that fits is {}", show(least)),
+        ),
     )
 }
 
@@ -435,7 +484,7 @@ fn no_room(terms: Terms, kill_after: Option<Duration>, store_timeout: Option<Dur
 /// fits, every longer one does.
 fn least_ttl(kill_after: Option<Duration>, store_timeout: Option<Duration>) -> Option<Duration> {
     let fits = |secs| Terms::new(Duration::from_secs(secs), kill_after, store_timeout).fit();
-    let (mut low, mut high) = (0, 1 << 40);
+    let (mut low, mut high) = (0, duration::MAX_SECS);
     if !fits(high) {
         return None;
     }

@@ -7,7 +7,7 @@ pub const FORM: &str = "a number of seconds, or with units like 500ms, 30s, 5m, 
 
 /// The longest duration that is accepted: a hundred years. Beyond it sums of
 /// durations and the milliseconds of a store would overflow, and nobody means it.
-const MAX_SECS: f64 = 100.0 * 366.0 * 86_400.0;
+pub const MAX_SECS: u64 = 100 * 366 * 86_400;
 
 /// Reads `30`, `0.5`, `500ms`, `1h30m`. A bare number is seconds, decimals are
 /// allowed, as in sleep(1) and timeout(1). Zero is a duration here; whether it
@@ -53,7 +53,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         seconds += number.parse::<f64>().map_err(|_| wrong())? * unit;
         rest = tail;
     }
-    if seconds > MAX_SECS {
+    if seconds > MAX_SECS as f64 {
         return Err(format!("{text:?} is too long: the limit is 100 years"));
     }
     Ok(Duration::from_secs_f64(seconds))

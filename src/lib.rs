@@ -39,6 +39,7 @@ use std::ffi::OsString;
 
 use config::{ConfigError, Settings};
 use exit::{Code, Ending};
+use log::Format;
 use store::StoreError;
 
 /// The whole program: from the arguments to how the process has to end.
@@ -46,7 +47,7 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> Ending {
     let ended = config::read(arguments)
         .map_err(anyhow::Error::from)
         .and_then(|settings| match settings {
-            Settings::Run(run) => run::run(&run),
+            Settings::Run(run) => Ok(run::run(&run)),
             Settings::Status(lock) => commands::status::status(&lock),
             Settings::Unlock(lock, how) => commands::unlock::unlock(&lock, how),
             Settings::Print(text) => {
@@ -55,7 +56,10 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> Ending {
             }
         });
     ended.unwrap_or_else(|error| {
-        log::fail(&format!("{error:#}"));
+        let format = error
+            .downcast_ref::<ConfigError>()
+            .map_or(Format::Text, |error| error.format);
+        log::fail(&format!("{error:#}"), format);
         code_of(&error).into()
     })
 }

@@ -53,9 +53,14 @@ impl Log {
     }
 }
 
-/// One line of an error that ends the program before there is a [`Log`].
-pub fn fail(text: &str) {
-    write_line(&format!("tasklock: {text}"));
+/// One line of an error that ends the program before there is a lock to speak of.
+pub fn fail(text: &str, format: Format) {
+    let log = Log {
+        name: String::new(),
+        format,
+        level: Level::Error,
+    };
+    log.say(&Message::Failed(text.to_owned()));
 }
 
 /// One write, so that lines of several processes do not mix. An error has nobody to be told to.

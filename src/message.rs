@@ -93,6 +93,15 @@ pub enum Message {
     AlreadyHeld,
     /// A defect.
     Defect,
+    /// Nothing was run: wrong usage, wrong configuration, or the system refused something.
+    Failed(String),
+    /// `--report` could not be written when the run was over.
+    NotReported {
+        /// The path, as it was given.
+        path: String,
+        /// Why.
+        error: String,
+    },
 }
 
 /// How a lock was lost.
@@ -192,7 +201,11 @@ impl Message {
             Message::RunsUnlocked { .. } => "runs_unlocked",
             Message::Skipped(_) => "skipped",
             Message::Unavailable(_) => "unavailable",
-            Message::NotStarted(_) | Message::AlreadyHeld | Message::Defect => "failed",
+            Message::NotStarted(_)
+            | Message::AlreadyHeld
+            | Message::Defect
+            | Message::Failed(_) => "failed",
+            Message::NotReported { .. } => "report_failed",
         }
     }
 
@@ -293,6 +306,10 @@ impl Message {
             Message::Defect => "a defect in tasklock ended this run (nothing is known to be wrong \
                  with the command); please report it"
                 .to_owned(),
+            Message::Failed(text) => text.clone(),
+            Message::NotReported { path, error } => {
+                format!("--report: cannot write {}: {error}", escape(path))
+            }
         }
     }
 

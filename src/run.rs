@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::iter;
 use std::path::Path;
 use std::thread;
@@ -12,12 +13,12 @@ use jiff::Timestamp;
 
 use crate::child::{AfterOurDeath, Child, Group, Start};
 use crate::clock::{self, Tick};
-use crate::config::{Run, plain};
+use crate::config::{ConfigError, Run, plain};
 use crate::exit::{ChildStatus, Ending, Outcome, Skip};
 use crate::identity::user_at_host;
 use crate::inbox::{Inbox, Incoming, Post};
 use crate::keeper::{Keeper, Request, Timeouts};
-use crate::log::{self, Log};
+use crate::log::Log;
 use crate::message::Message;
 use crate::report::{Destination, Report};
 use crate::signals::{Signal, Signals};
@@ -30,18 +31,27 @@ const CHAIN: &str = "TASKLOCK_CHAIN";
 const COMMAND_MAX_CHARS: usize = 120;
 
 /// Runs the command under the lock, and says how tasklock has to end.
-///
-/// # Errors
-/// When the system refuses something that every run needs; nothing was run.
-pub fn run(run: &Run) -> Result<Ending> {
-    // From here on no signal is lost: before, one ends us, and nothing is held.
-    let signals = Signals::hold().context("cannot receive signals")?;
-    let started_at = Timestamp::now();
+#[must_use]
+pub fn run(run: &Run) -> Ending {
     let log = Log {
         name: run.lock.name.to_string(),
         format: run.log_format,
         level: run.log_level,
     };
+    attempt(run, &log).unwrap_or_else(|error| {
+        log.say(&Message::Failed(format!("{error:#}")));
+        crate::code_of(&error).into()
+    })
+}
+
+/// The run itself. An error: the system refused something that every run needs.
+fn attempt(run: &Run, log: &Log) -> Result<Ending> {
+    // Before signals are held: a FIFO that nobody reads from holds us up here,
+    // as it does a shell, and has to remain interruptible.
+    let report = run.report.as_deref().map(check_report).transpose()?;
+    // From here on no signal is lost: before, one ends us, and nothing is held.
+    let signals = Signals::hold().context("cannot receive signals")?;
+    let started_at = Timestamp::now();
     if run.lock.unconfigured {
         log.say(&Message::LocalOnly);
     }
@@ -49,10 +59,13 @@ pub fn run(run: &Run) -> Result<Ending> {
     let mut work = Work::new(run, log, inbox, post)?;
     let asked_at = clock::now();
     let outcome = work.supervise()?;
-    if let Some(destination) = work.report.take() {
+    if let (Some(destination), Some(path)) = (report, &run.report) {
         let report = work.report_of(&outcome, asked_at, started_at);
         if let Err(error) = destination.write(&report) {
-            log::fail(&format!("--report: cannot write: {}", plain(&error)));
+            log.say(&Message::NotReported {
+                path: path.display().to_string(),
+                error: plain(&error),
+            });
         }
     }
     Ok(outcome.ending(run.codes))
@@ -62,7 +75,7 @@ pub fn run(run: &Run) -> Result<Ending> {
 struct Work<'a> {
     run: &'a Run,
     claim: Claim,
-    log: Log,
+    log: &'a Log,
     inbox: Inbox,
     post: Post,
     supervisor: Supervisor,
@@ -70,12 +83,10 @@ struct Work<'a> {
     timeouts: Timeouts,
     group: Group,
     child: Option<Child>,
-    report: Option<Destination>,
 }
 
 impl<'a> Work<'a> {
-    fn new(run: &'a Run, log: Log, inbox: Inbox, post: Post) -> Result<Work<'a>> {
-        let report = run.report.as_deref().map(check_report).transpose()?;
+    fn new(run: &'a Run, log: &'a Log, inbox: Inbox, post: Post) -> Result<Work<'a>> {
         let claim = Claim {
             name: run.lock.name.clone(),
             token: Token::fresh().context("cannot make a token")?,
@@ -129,7 +140,6 @@ impl<'a> Work<'a> {
             timeouts,
             group,
             child,
-            report,
         })
     }
 
@@ -290,16 +300,14 @@ impl<'a> Work<'a> {
 
 fn check_report(path: &Path) -> Result<Destination> {
     Destination::check(path).map_err(|error| {
-        let text = format!(
-            "--report: cannot write {}: {}",
-            path.display(),
-            plain(&error)
-        );
-        crate::config::ConfigError {
-            code: crate::exit::Code::Config,
-            text,
-        }
-        .into()
+        let message = Message::NotReported {
+            path: path.display().to_string(),
+            error: match error.kind() {
+                ErrorKind::NotFound => "its directory does not exist".to_owned(),
+                _ => plain(&error),
+            },
+        };
+        ConfigError::config(message.text("")).into()
     })
 }
 

@@ -39,6 +39,9 @@ impl Target {
             [url] => url.as_str(),
             _ => return Err("several URLs (a quorum) are not supported by this version".to_owned()),
         };
+        if url.is_empty() {
+            return Err(format!("the store URL is empty, it begins with {SCHEMES}"));
+        }
         let Some((scheme, rest)) = url.split_once(':') else {
             return Err(format!(
                 "the store URL has no scheme, it begins with {SCHEMES}"

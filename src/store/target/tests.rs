@@ -99,7 +99,7 @@ fn what_cannot_be_right_is_refused_with_what_would_be() {
         ("10.1.2.3:6379", "no scheme"),
         ("secret:pw@host", "no scheme"),
         ("host", "no scheme"),
-        ("", "no scheme"),
+        ("", "is empty"),
         ("http://host", "redis://"),
         ("redis://", "host"),
         ("redis:///2", "no host"),
