@@ -1,0 +1,105 @@
+//! `status` and `unlock`, on the local store.
+
+use super::{NOBODY, Site, refused};
+use crate::support::scratch::Scratch;
+use crate::support::tasklock::Tasklock;
+
+#[test]
+fn status_says_whether_a_run_would_get_the_lock() {
+    let site = Site::new();
+    site.ask(&["status"])
+        .expect_code(0)
+        .expect_stdout("job: free\n")
+        .expect_silent();
+    assert_eq!(std::fs::read_dir(site.locks.path()).unwrap().count(), 0);
+
+    let run = site
+        .job()
+        .args(["--holder", "pod-7", "--reason", "nightly"]);
+    let (running, mut gate) = site.hold(run);
+    let held = site.ask(&["status"]);
+    held.expect_code(75).expect_silent();
+    assert_eq!(held.stdout.lines().count(), 1, "{held}");
+    let start = format!("job: held by pod-7 pid {} (/bin/sh -c ", running.pid());
+    assert!(held.stdout.starts_with(&start), "{held}");
+    assert!(held.stdout.contains(", reason: nightly, fence "), "{held}");
+
+    gate.open();
+    running.wait().expect_code(0);
+    let free = site.ask(&["status"]);
+    free.expect_code(0);
+    assert!(free.stdout.starts_with("job: free, last fence "), "{free}");
+}
+
+#[test]
+fn status_and_unlock_fail_in_one_line_where_nothing_answers() {
+    for word in ["status", "unlock"] {
+        let ask = |url: &str| Tasklock::new().args([word, "job", "--url", url]);
+        let nobody = ask(NOBODY).args(["--store-timeout", "200ms"]).run();
+        refused(
+            &nobody,
+            69,
+            &["cannot reach redis://127.0.0.1:1: connection refused"],
+        );
+        let missing = Scratch::new().file("missing");
+        let missing = ask(&format!("local:{}", missing.display())).run();
+        refused(&missing, 78, &["it does not exist; create it first"]);
+        refused(
+            &ask("http://:secret@h").run(),
+            78,
+            &["--url: unknown store \"http\""],
+        );
+    }
+}
+
+#[test]
+fn unlock_asks_the_holder_who_stops_at_its_next_refresh() {
+    let site = Site::new();
+    let (running, _gate) = site.hold(site.job().args(["--ttl", "1s", "-q"]));
+    let asked = site.ask(&["unlock"]);
+    asked.expect_code(0).expect_silent();
+    assert_eq!(asked.stdout.lines().count(), 1, "{asked}");
+    assert_eq!(asked.stdout.matches("asked to stop").count(), 1, "{asked}");
+    let lost = running.wait();
+    lost.expect_code(79);
+    assert_eq!(lost.stderr.lines().count(), 1, "{lost}");
+    lost.expect_stderr("tasklock: lost \"job\" after ");
+    lost.expect_stderr(" asked for it to be unlocked; stopping pid ");
+    site.job().arg("true").run().expect_code(0).expect_silent();
+}
+
+#[test]
+fn a_holder_that_was_asked_is_shown_so() {
+    let site = Site::new();
+    let (_running, _gate) = site.hold(site.job().args(["--ttl", "1h"]));
+    site.ask(&["unlock"]).expect_code(0);
+    let status = site.ask(&["status"]);
+    status.expect_code(75);
+    assert!(status.stdout.contains(", asked to stop"), "{status}");
+}
+
+#[test]
+fn unlock_by_force_frees_at_once() {
+    let site = Site::new();
+    let (running, _gate) = site.hold(site.job().args(["--ttl", "3s"]));
+    let freed = site.ask(&["unlock", "--force"]);
+    freed.expect_code(0);
+    assert!(
+        freed.stdout.starts_with("job: freed; it was held by "),
+        "{freed}"
+    );
+    assert!(freed.stdout.contains("may run on"), "{freed}");
+    site.job().arg("true").run().expect_code(0).expect_silent();
+    running.wait().expect_code(79).expect_stderr("lost \"job\"");
+}
+
+#[test]
+fn unlocking_what_nobody_holds_is_no_failure() {
+    let site = Site::new();
+    for words in [&["unlock"][..], &["unlock", "--force"]] {
+        site.ask(words)
+            .expect_code(0)
+            .expect_stdout("job: already free\n");
+    }
+    assert_eq!(std::fs::read_dir(site.locks.path()).unwrap().count(), 0);
+}

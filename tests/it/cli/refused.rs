@@ -1,0 +1,322 @@
+//! Wrong words on the command line: one line, the right code, and nothing done.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use super::{Site, refused};
+use crate::support::tasklock::Tasklock;
+
+#[test]
+fn every_wrong_value_is_refused_with_its_flag_and_what_would_be_right() {
+    let site = Site::new();
+    const DURATION: &str = "500ms, 30s, 5m, 1h30m, 1d";
+    for (words, fragments) in [
+        (
+            &["--ttl", "0"][..],
+            ["--ttl: \"0\" is no time at all", DURATION],
+        ),
+        (
+            &["--ttl", "0.5"],
+            ["--ttl: 500ms is too short", "at least 1s"],
+        ),
+        (
+            &["--ttl", "-1"],
+            ["--ttl: \"-1\" is not a duration", DURATION],
+        ),
+        (&["--ttl=-1"], ["--ttl: \"-1\" is not a duration", DURATION]),
+        (
+            &["--ttl", "abc"],
+            ["--ttl: \"abc\" is not a duration", DURATION],
+        ),
+        (
+            &["--ttl", "1x"],
+            ["--ttl: \"1x\" is not a duration", DURATION],
+        ),
+        (&["--ttl", ""], ["--ttl: \"\" is not a duration", DURATION]),
+        (
+            &["--ttl", "NaN"],
+            ["--ttl: \"NaN\" is not a duration", DURATION],
+        ),
+        (
+            &["--ttl", "99999999999999999999"],
+            ["--ttl: ", "too long: the limit is 100 years"],
+        ),
+        (
+            &["-k", "0"],
+            ["--kill-after: \"0\" is no time at all", DURATION],
+        ),
+        (
+            &["--kill-after", "x"],
+            ["--kill-after: \"x\" is not a duration", DURATION],
+        ),
+        (
+            &["--max-runtime", "0"],
+            ["--max-runtime: \"0\" is no time", DURATION],
+        ),
+        (
+            &["--store-timeout", "0"],
+            ["--store-timeout: \"0\" is no time", DURATION],
+        ),
+        (
+            &["-E", "256"],
+            ["--conflict-exit-code: \"256\"", "a number from 0 to 255"],
+        ),
+        (
+            &["-E", "-1"],
+            ["--conflict-exit-code: \"-1\"", "a number from 0 to 255"],
+        ),
+        (
+            &["-E", "x"],
+            ["--conflict-exit-code: \"x\"", "a number from 0 to 255"],
+        ),
+        (
+            &["-E", ""],
+            ["--conflict-exit-code: \"\"", "a number from 0 to 255"],
+        ),
+        (
+            &["--lost-exit-code", "300"],
+            ["--lost-exit-code: \"300\"", "from 0 to 255"],
+        ),
+        (
+            &["--signal", "NOSUCH"],
+            ["--signal: \"NOSUCH\" is not a signal", "like TERM"],
+        ),
+        (
+            &["--signal", "0"],
+            ["--signal: \"0\" is not a signal", "like TERM"],
+        ),
+        (
+            &["--on-lost", "maybe"],
+            ["--on-lost: \"maybe\" is not one of", "stop, continue"],
+        ),
+        (
+            &["--on-unavailable", "maybe"],
+            ["--on-unavailable: \"maybe\"", "fail, run, skip"],
+        ),
+        (
+            &["--log-format", "xml"],
+            ["--log-format: \"xml\" is not one of", "text, json"],
+        ),
+        (
+            &["--log-format", ""],
+            ["--log-format: \"\" is not one of", "text, json"],
+        ),
+        (
+            &["--key-prefix", "a{b"],
+            ["--key-prefix: ", "\"{\" or \"}\""],
+        ),
+    ] {
+        site.refuses(site.job().args(words.iter().copied()), 64, &fragments);
+    }
+}
+
+#[test]
+fn wrong_names_are_refused() {
+    let site = Site::new();
+    let long = "x".repeat(201);
+    for (name, fragment) in [
+        ("", "--name: a lock name cannot be empty"),
+        (
+            &long,
+            "--name: a lock name has at most 200 characters, this one has 201",
+        ),
+        (
+            "a\nb",
+            "--name: a lock name cannot contain control characters",
+        ),
+        (
+            "a\x1b[31mb",
+            "--name: a lock name cannot contain control characters",
+        ),
+        ("a{b", "--name: a lock name cannot contain \"{\" or \"}\""),
+        ("b}", "--name: a lock name cannot contain \"{\" or \"}\""),
+    ] {
+        site.refuses(Tasklock::named(name, &site.url()), 64, &[fragment]);
+        let status = Tasklock::new().args(["status", "--url", &site.url(), "--", name]);
+        refused(&status.run(), 64, &["a lock name "]);
+    }
+}
+
+#[test]
+fn missing_words_are_asked_for() {
+    let url = Site::new().url();
+    let run = |words: &[&str]| Tasklock::new().args(words.iter().copied()).run();
+    for words in [&["--name", "x"][..], &["--name", "x", "--"]] {
+        refused(&run(words), 64, &["missing COMMAND (see tasklock --help)"]);
+    }
+    refused(
+        &run(&[]),
+        64,
+        &["missing --name NAME and COMMAND", "status, unlock"],
+    );
+    refused(
+        &run(&["--url", &url, "true"]),
+        64,
+        &["missing --name NAME: "],
+    );
+    refused(
+        &run(&["statos", "x"]),
+        64,
+        &["a subcommand (status, unlock) as the first word"],
+    );
+    refused(&run(&["-q", "status", "x"]), 64, &["as the first word"]);
+    refused(
+        &run(&["status"]),
+        64,
+        &["missing NAME (see tasklock --help)"],
+    );
+    refused(
+        &run(&["status", "x", "--name", "y"]),
+        64,
+        &["--name", "cannot be used with"],
+    );
+    refused(
+        &run(&["--name", "x", "--url", &url, ""]),
+        64,
+        &["COMMAND is empty"],
+    );
+    refused(
+        &run(&["--name", "x", "--url", &url, "--", ""]),
+        64,
+        &["COMMAND is empty"],
+    );
+    refused(
+        &run(&["--name"]),
+        64,
+        &["a value is required for '--name <NAME>'"],
+    );
+}
+
+#[test]
+fn unknown_flags_are_refused_with_a_hint_that_reads_well() {
+    let site = Site::new();
+    let flag = |flag: &str| site.job().arg(flag);
+    site.refuses(
+        flag("--repot"),
+        64,
+        &["unexpected argument '--repot' found; tip: a similar argument exists: '--report' (see tasklock --help)"],
+    );
+    let fragments = ["unexpected argument '--nonsense' found (see tasklock --help)"];
+    site.refuses(flag("--nonsense"), 64, &fragments);
+    site.refuses(flag("-Z"), 64, &["unexpected argument '-Z' found (see"]);
+}
+
+#[test]
+fn a_url_in_the_wrong_place_does_not_show_its_password() {
+    for words in [
+        &["status", "x", "redis://:secret@h"][..],
+        &["status", "x", "redis://:a secret' b@h"],
+        &["status", "x", "unix:///s?pass=secret"],
+        &["--name", "x", "--urls=redis://:secret@h", "true"],
+        &["--name", "x", "--quiet=redis://:secret@h", "true"],
+    ] {
+        let finished = Tasklock::new().args(words.iter().copied()).run();
+        refused(&finished, 64, &["found"]);
+    }
+}
+
+#[test]
+fn a_ttl_without_room_is_refused_with_the_sum_and_the_least_that_fits() {
+    let site = Site::new();
+    for (ttl, kill_after, store_timeout) in [
+        ("5s", "4s", None),
+        ("60s", "10m", None),
+        ("1s", "1s", Some("30s")),
+    ] {
+        let run = |ttl: &str| {
+            let run = site.job().args(["--ttl", ttl, "-k", kill_after]);
+            run.args(store_timeout.iter().flat_map(|it| ["--store-timeout", it]))
+        };
+        let finished = run(ttl).arg("true").run();
+        refused(
+            &finished,
+            64,
+            &["--ttl: a ttl of ", "kill-after ", " + drift ", " = "],
+        );
+        let (_, least) = finished
+            .stderr
+            .rsplit_once("the least ttl that fits is ")
+            .unwrap();
+        run(least.trim())
+            .arg("true")
+            .run()
+            .expect_code(0)
+            .expect_silent();
+    }
+    let sum = "kill-after 4s + margin 100ms + drift 250ms + 2 x store-timeout 416ms = 5.2s";
+    let finished = site.job().args(["--ttl", "5s", "-k", "4s", "true"]).run();
+    refused(&finished, 64, &[sum, "the least ttl that fits is 9s"]);
+    let finished = site.job().args(["-k", "36000d", "true"]).run();
+    refused(
+        &finished,
+        64,
+        &[
+            "--kill-after: a ttl of 1m",
+            "no ttl fits, make the others shorter",
+        ],
+    );
+    let run = site.job().env("TASKLOCK_STORE_TIMEOUT", "1h").arg("true");
+    refused(
+        &run.run(),
+        78,
+        &["TASKLOCK_STORE_TIMEOUT: a ttl of 1m leaves no room"],
+    );
+}
+
+fn not_utf8(before: &str) -> OsString {
+    let mut bytes = before.as_bytes().to_vec();
+    bytes.push(0xff);
+    OsString::from_vec(bytes)
+}
+
+#[test]
+fn text_that_is_not_utf_8_is_refused_by_the_name_of_its_flag() {
+    let site = Site::new();
+    let invalid = || site.job().arg("--report").arg(site.work.file("r"));
+    for (flag, named) in [
+        ("--name", "--name: the value is not valid UTF-8"),
+        ("--url", "--url: the value"),
+        ("-u", "-u: the value"),
+        ("--ttl", "--ttl: the value"),
+        ("--reason", "--reason: the value"),
+    ] {
+        let run = Tasklock::new().arg(flag).arg(not_utf8("redis://:secret@h"));
+        refused(&run.arg("true").run(), 64, &[named]);
+    }
+    let attached = [
+        ("--ttl=secret", "--ttl: the value"),
+        ("-usecret", "-u: the value"),
+    ];
+    for (words, named) in attached {
+        refused(
+            &invalid().arg(not_utf8(words)).arg("true").run(),
+            64,
+            &[named],
+        );
+    }
+    let path = site.work.path().join(not_utf8("report"));
+    let run = site
+        .job()
+        .arg("--report")
+        .arg(path)
+        .arg("--holder")
+        .arg(not_utf8("x"));
+    refused(&run.arg("true").run(), 64, &["--holder: the value"]);
+    let status = Tasklock::new().arg("status").arg(not_utf8("x")).run();
+    refused(&status, 64, &["an argument: the value is not valid UTF-8"]);
+}
+
+#[test]
+fn where_no_text_is_needed_any_bytes_do() {
+    let site = Site::new();
+    let path = site.work.path().join(not_utf8("report"));
+    let run = site
+        .job()
+        .arg("--report")
+        .arg(&path)
+        .arg("printf")
+        .arg("%s");
+    let finished = run.arg(not_utf8("x")).run();
+    finished.expect_code(0).expect_silent();
+    assert!(path.exists());
+}
