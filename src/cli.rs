@@ -34,6 +34,8 @@ pub fn command() -> Command {
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)
         .disable_help_subcommand(true)
+        // As in flock and timeout, the last of a repeated option counts.
+        .args_override_self(true)
         .max_term_width(100);
     with_arguments::<RunArgs>(command).subcommands([status, unlock])
 }

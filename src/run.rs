@@ -27,7 +27,7 @@ use crate::supervisor::{Action, Answer, Event, OnLost, Plan, Supervisor};
 
 /// The holders that a job descends from, the outermost first.
 const CHAIN: &str = "TASKLOCK_CHAIN";
-/// How much of a command line is shown to others.
+/// How much of a command's name is shown to others.
 const COMMAND_MAX_CHARS: usize = 120;
 
 /// Runs the command under the lock, and says how tasklock has to end.
@@ -316,24 +316,16 @@ fn chain() -> Option<String> {
     std::env::var(CHAIN).ok().filter(|chain| !chain.is_empty())
 }
 
-/// Who we are, for whoever is skipped.
+/// Who we are, for whoever is skipped. Of the command the name alone: its
+/// arguments may hold a password, and other hosts' logs are no place for it.
 fn holder(run: &Run) -> Result<Holder> {
-    let command: Vec<_> = run
-        .command
-        .iter()
-        .map(|word| word.to_string_lossy())
-        .collect();
-    let command = command.join(" ");
-    let shown: String = command.chars().take(COMMAND_MAX_CHARS).collect();
+    let command = run.command.first().map(|name| name.to_string_lossy());
+    let command = command.unwrap_or_default();
     Ok(Holder {
         id: random_hex::<8>().context("cannot make an id")?,
         who: run.holder.clone().unwrap_or_else(user_at_host),
         pid: std::process::id(),
-        command: if shown.len() < command.len() {
-            shown + "…"
-        } else {
-            shown
-        },
+        command: command.chars().take(COMMAND_MAX_CHARS).collect(),
         reason: run.reason.clone(),
     })
 }

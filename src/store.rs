@@ -125,7 +125,7 @@ pub struct Holder {
     pub who: String,
     /// Process id of tasklock on its host.
     pub pid: u32,
-    /// The command line of the job, shortened.
+    /// The command of the job, without its arguments.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub command: String,
     /// What `--reason` said.

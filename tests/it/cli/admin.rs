@@ -20,7 +20,7 @@ fn status_says_whether_a_run_would_get_the_lock() {
     let held = site.ask(&["status"]);
     held.expect_code(75).expect_silent();
     assert_eq!(held.stdout.lines().count(), 1, "{held}");
-    let start = format!("job: held by pod-7 pid {} (/bin/sh -c ", running.pid());
+    let start = format!("job: held by pod-7 pid {} (/bin/sh)", running.pid());
     assert!(held.stdout.starts_with(&start), "{held}");
     assert!(held.stdout.contains(", reason: nightly, fence "), "{held}");
 

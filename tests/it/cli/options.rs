@@ -75,7 +75,7 @@ fn holder_and_reason_are_shown_to_whoever_is_skipped() {
     let (running, _gate) = site.hold(run);
     let finished = site.job().arg("true").run();
     let start = format!(
-        "tasklock: skipped: \"job\" is held by pod-7 pid {} (/bin/sh -c ",
+        "tasklock: skipped: \"job\" is held by pod-7 pid {} (/bin/sh)",
         running.pid()
     );
     assert!(finished.stderr.starts_with(&start), "{finished}");
@@ -165,4 +165,14 @@ fn certificates_come_from_flags_and_from_variables() {
         run.env(&format!("TASKLOCK_TLS_{}", name.to_uppercase()), path)
     });
     variables.arg("true").run().expect_code(0).expect_silent();
+}
+
+#[test]
+fn of_a_repeated_option_the_last_counts() {
+    let site = Site::new();
+    let run = site
+        .job()
+        .args(["-E", "9", "-E", "8", "-n", "-n", "-q", "-q"]);
+    let (_running, _gate) = site.hold(site.job());
+    run.arg("true").run().expect_code(8).expect_silent();
 }
