@@ -33,11 +33,7 @@ const COMMAND_MAX_CHARS: usize = 120;
 /// Runs the command under the lock, and says how tasklock has to end.
 #[must_use]
 pub fn run(run: &Run) -> Ending {
-    let log = Log {
-        name: run.lock.name.to_string(),
-        format: run.log_format,
-        level: run.log_level,
-    };
+    let log = Log::new(run.lock.name.to_string(), run.log_format, run.log_level);
     attempt(run, &log).unwrap_or_else(|error| {
         log.say(&Message::Failed(format!("{error:#}")));
         crate::code_of(&error).into()
