@@ -193,12 +193,14 @@ impl Supervisor {
                 }
             }
             // A hang-up often comes twice, and with a TERM.
-            Phase::Releasing { signalled, .. } if signal.asks_to_end() && signal != Signal::HUP => {
-                if *signalled {
-                    self.finish_ended(actions);
-                } else {
-                    *signalled = true;
-                }
+            Phase::Releasing { .. } if signal == Signal::HUP => {}
+            Phase::Releasing {
+                signalled: noted @ false,
+                ..
+            } if signal.asks_to_end() => *noted = true,
+            Phase::Releasing { .. } if signal.asks_to_end() => {
+                self.release_failed(now, None, actions);
+                self.finish_ended(actions);
             }
             // Nobody is there to give it to, and a stray one must not end a run.
             _ => {}
