@@ -63,6 +63,9 @@ pub struct Child {
     pid: Pid,
     group: Group,
     reaped: bool,
+    /// Children that were ours before: whoever started us with `exec` may have
+    /// had some, and they are none of the command's.
+    bystanders: Vec<Pid>,
 }
 
 impl Child {
@@ -90,12 +93,14 @@ impl Child {
             command.process_group(0);
         }
         prepare(&mut command, &start, getpid());
+        let bystanders = children(getpid());
         let spawned = command.spawn().map_err(|error| explain(program, &error))?;
         let pid = Pid::from_raw(spawned.id().cast_signed());
         Ok(Child {
             pid,
             group: start.group,
             reaped: false,
+            bystanders,
         })
     }
 
@@ -119,7 +124,7 @@ impl Child {
     /// Sends `signal` once to the child and to each of its descendants, wherever
     /// they have gone, and wakes those that are stopped.
     pub fn signal_tree(&self, signal: Signal) {
-        let tree = descendants();
+        let tree = self.descendants();
         let whole_group = self.group == Group::Own && !self.reaped;
         // In the child's group one call reaches all at once, also what is just
         // being forked. The rest is sought one by one.
@@ -156,16 +161,31 @@ impl Child {
                         events.push(Event::ChildStopped);
                     }
                 }
-                // An orphan that came to us. It had nothing to tell.
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(_) => {
+                // An orphan that came to us, or a bystander. It had nothing to tell.
+                Ok(Some((pid, _))) => self.bystanders.retain(|it| *it != pid),
+                Ok(None) if self.bystanders.is_empty() => break,
+                Ok(None) if !self.reaped || !self.descendants().is_empty() => break,
+                Ok(None) | Err(_) => {
                     events.push(Event::TreeGone);
                     break;
                 }
             }
         }
         events
+    }
+
+    /// All processes that descend from the command. A child that is forked
+    /// meanwhile may be missed, and is found the next time.
+    fn descendants(&self) -> Vec<Pid> {
+        let mut found = Vec::new();
+        let mut open = vec![getpid()];
+        while let Some(parent) = open.pop() {
+            let mut below = children(parent);
+            below.retain(|pid| !self.bystanders.contains(pid));
+            found.extend(&below);
+            open.extend(below);
+        }
+        found
     }
 }
 
@@ -236,25 +256,17 @@ fn wait_any() -> Result<Option<(Pid, ExitStatus)>, Errno> {
     }
 }
 
-/// All processes that descend from us, from /proc/PID/task/TID/children. A
-/// child that is forked meanwhile may be missed, and is found the next time.
-fn descendants() -> Vec<Pid> {
+/// The children of a process, those of each of its threads, from /proc/PID/task/TID/children.
+fn children(parent: Pid) -> Vec<Pid> {
+    let tasks = fs::read_dir(format!("/proc/{parent}/task"));
+    let tasks = tasks.into_iter().flatten().flatten();
+    let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")));
     let mut found = Vec::new();
-    let mut open = vec![getpid()];
-    while let Some(parent) = open.pop() {
-        let Ok(tasks) = fs::read_dir(format!("/proc/{parent}/task")) else {
-            continue;
-        };
-        for task in tasks.flatten() {
-            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            let children = children
-                .split_ascii_whitespace()
-                .filter_map(|pid| pid.parse().ok());
-            for child in children.map(Pid::from_raw) {
-                found.push(child);
-                open.push(child);
-            }
-        }
+    for list in lists.map(Result::unwrap_or_default) {
+        let pids = list
+            .split_ascii_whitespace()
+            .filter_map(|pid| pid.parse().ok());
+        found.extend(pids.map(Pid::from_raw));
     }
     found
 }
