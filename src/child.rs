@@ -6,7 +6,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -16,12 +16,12 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal as Known, pthread_sigmask};
-use nix::unistd::{Pid, getpgid, getpid, getppid};
+use nix::unistd::{Pid, getpgid, getpgrp, getpid, getppid, tcgetpgrp, tcsetpgrp};
 
 use crate::config::plain;
 use crate::exit::{ChildStatus, StartError};
 use crate::message::{escape, hide_urls};
-use crate::signals::Signal;
+use crate::signals::{self, Signal};
 use crate::supervisor::Event;
 
 /// What to start, and how.
@@ -172,6 +172,23 @@ impl Child {
             }
         }
         events
+    }
+
+    /// Stops us as the child has stopped, until somebody sends CONT. A child
+    /// with a group of its own (a shell with job control) that had the terminal
+    /// gets it back, if the job has been brought to the foreground: the shell
+    /// above us gives it to our group, the only one that it knows.
+    pub fn stop_along(&self) {
+        let terminal = File::open("/dev/tty").ok();
+        let foreground = || tcgetpgrp(terminal.as_ref()?).ok();
+        let theirs = foreground().filter(|group| getpgid(Some(self.pid)) == Ok(*group));
+        signals::stop_self();
+        // From the background the call would stop us once more.
+        if let (Some(terminal), Some(theirs)) = (&terminal, theirs)
+            && foreground() == Some(getpgrp())
+        {
+            let _ = tcsetpgrp(terminal, theirs);
+        }
     }
 
     /// All processes that descend from the command. A child that is forked

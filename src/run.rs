@@ -194,7 +194,7 @@ impl<'a> Work<'a> {
                     .iter()
                     .for_each(|child| child.signal_tree(Signal::KILL));
             }
-            Action::StopSelf => crate::signals::stop_self(),
+            Action::StopSelf => self.child.iter().for_each(Child::stop_along),
             Action::Say(message) => self.log.say(&message),
             // Taken out by the loop.
             Action::Finish(_) => {}
