@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::setsid;
 
 use super::pty::Terminal;
@@ -16,8 +16,8 @@ use super::scratch::Scratch;
 
 /// A run in preparation; a clone is another run with the same arguments.
 ///
-/// Its environment is `PATH` and a `HOME` of its own, its input is empty, and it has no
-/// controlling terminal. Its output goes to files, so that a survivor that keeps them open hangs no test.
+/// Its environment is `PATH` and a `HOME` of its own, its input is empty, no signal is ignored or
+/// blocked, and it has no controlling terminal. Its output goes to files, so that a survivor that keeps them open hangs no test.
 #[derive(Clone, Debug)]
 pub(crate) struct Tasklock {
     under: Vec<String>,
@@ -26,6 +26,7 @@ pub(crate) struct Tasklock {
     input: Option<String>,
     directory: Option<OsString>,
     ignored: Vec<Signal>,
+    blocked: Vec<Signal>,
 }
 
 impl Tasklock {
@@ -48,6 +49,7 @@ impl Tasklock {
             input: None,
             directory: None,
             ignored: Vec::new(),
+            blocked: Vec::new(),
         }
     }
 
@@ -97,6 +99,12 @@ impl Tasklock {
     /// Starts it with this signal ignored, as nohup does with SIGHUP.
     pub(crate) fn ignoring(mut self, signal: Signal) -> Tasklock {
         self.ignored.push(signal);
+        self
+    }
+
+    /// Starts it with this signal blocked.
+    pub(crate) fn blocking(mut self, signal: Signal) -> Tasklock {
+        self.blocked.push(signal);
         self
     }
 
@@ -158,12 +166,35 @@ impl Tasklock {
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
+        // Whoever runs the tests may ignore signals: nohup, or a shell that runs them in the background.
+        let fresh = || {
+            let resettable = |it: &Signal| !matches!(it, Signal::SIGKILL | Signal::SIGSTOP);
+            for it in Signal::iterator().filter(resettable) {
+                // SAFETY: sigaction is async-signal-safe, and no handler is installed.
+                #[allow(unsafe_code, reason = "the only way to start it so")]
+                unsafe {
+                    signal(it, SigHandler::SigDfl)?;
+                }
+            }
+            Ok(SigSet::empty().thread_set_mask()?)
+        };
+        // SAFETY: as above; nothing is allocated.
+        #[allow(unsafe_code, reason = "the only way to start it so")]
+        unsafe {
+            command.pre_exec(fresh);
+        }
         for &ignored in &self.ignored {
             // SAFETY: sigaction is async-signal-safe, and no handler is installed.
             #[allow(unsafe_code, reason = "the only way to start it so")]
             unsafe {
                 command.pre_exec(move || Ok(signal(ignored, SigHandler::SigIgn).map(drop)?));
             }
+        }
+        let blocked: SigSet = self.blocked.iter().copied().collect();
+        // SAFETY: pthread_sigmask is async-signal-safe.
+        #[allow(unsafe_code, reason = "the only way to start it so")]
+        unsafe {
+            command.pre_exec(move || Ok(blocked.thread_block()?));
         }
         command
     }
