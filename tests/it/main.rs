@@ -11,5 +11,6 @@
 mod cli;
 mod local_store;
 mod model;
+mod supervision;
 mod support;
 mod support_check;
