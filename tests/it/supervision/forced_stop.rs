@@ -50,9 +50,7 @@ fn a_time_limit_ends_the_whole_tree() {
         let run = bench
             .tasklock()
             .args(["--max-runtime", "1s", "-k", "300ms"]);
-        let run = run.sh(&script).start();
-        wait_until(|| command_of(&run).len() == TREE_SIZE);
-        let finished = run.wait();
+        let finished = run.sh(&script).run();
         finished.expect_code(124).expect_stderr("--max-runtime 1s");
         expect_nothing_left(&finished);
         bench.expect_free();

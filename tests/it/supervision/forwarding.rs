@@ -126,7 +126,7 @@ fn a_command_that_is_stopped_alone_leaves_the_run_awake_and_refreshing() {
     let server = Server::start();
     let monitor = server.monitor();
     let mut bench = Bench::on(server.url());
-    let run = bench.tasklock().args(["--ttl", "3s"]).sh(NOTE_SIGNALS);
+    let run = bench.tasklock().args(["--ttl", "6s"]).sh(NOTE_SIGNALS);
     let run = run.start();
     let child = bench.child();
     freeze(child);
