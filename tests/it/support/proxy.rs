@@ -188,6 +188,12 @@ impl Proxy {
         self.shared.state().last_reply
     }
 
+    /// When it passed on the request whose reply it let through last, read just before: a lease
+    /// that the reply confirms began then or later.
+    pub(crate) fn last_confirmed(&self) -> Option<Tick> {
+        self.shared.state().last_confirmed
+    }
+
     fn acceptor(&self) -> MutexGuard<'_, Option<Acceptor>> {
         self.acceptor.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -25,6 +25,7 @@ pub(super) struct State {
     pub(super) requests: Vec<Vec<u8>>,
     pub(super) replies: usize,
     pub(super) last_reply: Option<Tick>,
+    pub(super) last_confirmed: Option<Tick>,
 }
 
 #[derive(Debug)]
@@ -39,7 +40,14 @@ struct Link {
     client: TcpStream,
     server: TcpStream,
     /// What is to become of the replies that are still to come, in order.
-    fates: Mutex<VecDeque<Option<Loss>>>,
+    fates: Mutex<VecDeque<Fate>>,
+}
+
+/// What is to become of a reply.
+struct Fate {
+    loss: Option<Loss>,
+    /// When its request was passed on, read just before.
+    forwarded: Tick,
 }
 
 impl Shared {
@@ -92,7 +100,10 @@ impl Shared {
         }
         let lose = state.to_lose.take_if(|(part, _)| text.contains(&*part));
         let mut fates = link.fates.lock().unwrap_or_else(PoisonError::into_inner);
-        fates.push_back(lose.map(|(_, how)| how));
+        fates.push_back(Fate {
+            loss: lose.map(|(_, how)| how),
+            forwarded: clock::now(),
+        });
         drop(fates);
         if state
             .to_hold
@@ -111,10 +122,10 @@ impl Shared {
     fn reply(&self, link: &Link, reply: &[u8]) -> std::io::Result<()> {
         let mut fates = link.fates.lock().unwrap_or_else(PoisonError::into_inner);
         // A message that nobody asked for (of a subscription) finds no fate, and passes.
-        let fate = fates.pop_front().flatten();
+        let fate = fates.pop_front();
         drop(fates);
         let mut state = self.state();
-        if let Some(how) = fate {
+        if let Some(how) = fate.as_ref().and_then(|fate| fate.loss) {
             state.lost += 1;
             if how == Loss::Cut {
                 let _ = link.client.shutdown(Shutdown::Both);
@@ -135,6 +146,7 @@ impl Shared {
         };
         state.replies += 1;
         state.last_reply = Some(clock::now());
+        state.last_confirmed = fate.map(|fate| fate.forwarded).or(state.last_confirmed);
         drop(state);
         let mut pieces = reply.chunks(piece);
         pieces.try_for_each(|piece| (&link.client).write_all(piece))
