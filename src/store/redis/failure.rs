@@ -53,6 +53,11 @@ pub(super) fn of_fault(server: &Server, fault: Fault, timeout: Duration) -> Stor
             StoreErrorKind::Unavailable,
             format!("cannot reach {server}: no connection within {timeout:?}"),
         ),
+        // A plain server waits for the end of a line that a handshake never has.
+        Fault::NoHandshake => (
+            StoreErrorKind::Unavailable,
+            format!("cannot reach {server}: no TLS handshake within {timeout:?}{PLAIN_HINT}"),
+        ),
         Fault::NoAnswer => (
             StoreErrorKind::Unavailable,
             format!("no reply from {server} within {timeout:?}"),
@@ -60,6 +65,17 @@ pub(super) fn of_fault(server: &Server, fault: Fault, timeout: Duration) -> Stor
         Fault::Broken(why) => (
             StoreErrorKind::Unavailable,
             format!("lost the connection to {server}: {why}"),
+        ),
+        Fault::HungUp(why) => (
+            StoreErrorKind::Unavailable,
+            format!(
+                "lost the connection to {server}: {why} before any answer{}",
+                rediss_hint(server)
+            ),
+        ),
+        Fault::Tls(why) if why.contains("fatal alert") => (
+            StoreErrorKind::Misconfigured,
+            format!("{server} refuses our side of TLS: {why}{}", tls_hint(&why)),
         ),
         Fault::Tls(why) => (
             StoreErrorKind::Misconfigured,
@@ -77,11 +93,25 @@ pub(super) fn of_fault(server: &Server, fault: Fault, timeout: Duration) -> Stor
     StoreError::new(kind, text)
 }
 
+const PLAIN_HINT: &str = " (a server without TLS? its URL begins with redis://)";
+
+/// A server that expects TLS hangs up on what is none.
+fn rediss_hint(server: &Server) -> &'static str {
+    match server.address {
+        Address::Tcp { .. } if server.tls.is_none() => {
+            " (a server with TLS? its URL begins with rediss://)"
+        }
+        _ => "",
+    }
+}
+
 fn tls_hint(why: &str) -> &'static str {
     if why.contains("UnknownIssuer") {
         " (name its authority with --tls-ca)"
     } else if why.contains("InvalidContentType") {
-        " (a server without TLS? its URL begins with redis://)"
+        PLAIN_HINT
+    } else if why.contains("CertificateRequired") {
+        " (it asks for a certificate, name yours with --tls-cert and --tls-key)"
     } else {
         ""
     }

@@ -32,10 +32,14 @@ pub(super) enum Fault {
     Forbidden(String),
     /// No connection by the deadline.
     NotConnected,
+    /// Connected, but no end of the TLS handshake by the deadline.
+    NoHandshake,
     /// Connected, but no answer by the deadline.
     NoAnswer,
     /// The connection broke or was closed.
     Broken(String),
+    /// The same, before anything was answered on it.
+    HungUp(String),
     /// The TLS handshake or the TLS set-up failed.
     Tls(String),
     /// The first answer of this connection is not one of Redis.
@@ -153,6 +157,7 @@ impl Connection {
                 self.answered = true;
                 Ok(value)
             }
+            (Err(_), Some(Fault::Broken(why))) if !self.answered => Err(Fault::HungUp(why)),
             (Err(_), Some(fault)) => Err(fault),
             (Err(_), None) if self.answered => Err(Fault::Garbled),
             (Err(_), None) => Err(Fault::NotRedis),
@@ -302,7 +307,7 @@ fn handshake(
         session
             .complete_io(&mut timed)
             .map_err(|error| match fault_of(&error) {
-                Fault::NoAnswer => Fault::NotConnected,
+                Fault::NoAnswer => Fault::NoHandshake,
                 Fault::Broken(text) => Fault::Broken(format!("{text} during the TLS handshake")),
                 other => other,
             })?;
