@@ -110,6 +110,8 @@ impl Supervisor {
             }
             OnUnavailable::Run => {
                 self.granted_at = Some(now);
+                // It may have been granted after all: nobody would refresh or release it.
+                actions.push(Action::Withdraw);
                 actions.push(Action::Say(Message::RunsUnlocked { error }));
                 actions.push(Action::Spawn { fence: None });
             }
