@@ -9,6 +9,7 @@
 )]
 
 mod cli;
+mod holding;
 mod local_store;
 mod model;
 mod supervision;
