@@ -35,9 +35,10 @@ const RELEASE: &str = "'forgotten'";
 /// What a job ends with when it was let go.
 const DONE: i32 = 7;
 
-/// `tasklock --name job --url URL`, with a lease that is refreshed every second.
+/// `tasklock --name job --url URL`, with a lease that is refreshed after one second and then
+/// every two, and has room for much longer delays than those of a busy machine.
 fn tasklock(url: &str) -> Tasklock {
-    Tasklock::named(NAME, url).args(["--ttl", "6s"])
+    Tasklock::named(NAME, url).args(["--ttl", "12s"])
 }
 
 /// A run whose command waits at a gate.
