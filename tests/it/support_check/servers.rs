@@ -98,6 +98,7 @@ fn a_password_and_a_user_bind_clients_but_not_the_tests() {
 fn a_monitor_reports_clients_and_scripts_but_not_the_tests() {
     let server = Server::start();
     let monitor = server.monitor();
+    assert!(monitor.commands().is_empty());
     server.command(&["SET", "by", "the tests"]);
     assert!(monitor.commands().is_empty());
 
