@@ -201,12 +201,13 @@ impl Server {
     /// Starts the process and waits until it answers; false if its port was taken.
     #[track_caller]
     fn launch(&self) -> bool {
-        let program = binary();
+        let program = binary(self.tls_port.is_some());
+        let log = File::create(self.dir.file("log")).unwrap();
         let child = Command::new(&program)
             .arg(self.write_config())
             .stdin(Stdio::null())
-            .stdout(File::create(self.dir.file("log")).unwrap())
-            .stderr(Stdio::null())
+            .stderr(log.try_clone().unwrap())
+            .stdout(log)
             .spawn()
             .unwrap_or_else(|e| panic!("cannot run {}: {e}", program.display()));
         *lock(&self.process) = Some(child);
@@ -223,6 +224,10 @@ impl Server {
         match ready {
             Some(true) => true,
             Some(false) if log.contains("Failed listening") || log.contains("in use") => false,
+            Some(false) if log.contains(">>> 'tls-") && log.contains("Bad directive") => panic!(
+                "{} was built without TLS: name a server with it in REDIS_TLS_SERVER",
+                program.display()
+            ),
             Some(false) => panic!("the server ended at once:\n{log}"),
             None => panic!("the server does not answer:\n{log}"),
         }

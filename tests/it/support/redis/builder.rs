@@ -66,10 +66,13 @@ impl Builder {
     }
 }
 
-/// The server program: `$REDIS_SERVER`, or what is installed.
+/// The server program: `$REDIS_SERVER`, or what is installed. For TLS `$REDIS_TLS_SERVER` comes
+/// first: some builds are without it, and what we do is the same towards all that have it.
 #[track_caller]
-pub(super) fn binary() -> PathBuf {
-    if let Some(path) = env::var_os("REDIS_SERVER").filter(|path| !path.is_empty()) {
+pub(super) fn binary(tls: bool) -> PathBuf {
+    let named = |variable| env::var_os(variable).filter(|path| !path.is_empty());
+    let for_tls = if tls { named("REDIS_TLS_SERVER") } else { None };
+    if let Some(path) = for_tls.or_else(|| named("REDIS_SERVER")) {
         return path.into();
     }
     let path = env::var_os("PATH").unwrap_or_default();
