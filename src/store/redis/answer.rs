@@ -8,9 +8,8 @@ use redis::Value;
 
 use crate::store::{Acquire, Fence, Grant, Held, Holder, Loss, Refresh, Release, Status, Unlocked};
 
-/// How many characters of each detail of a holder are shown. They are data of
-/// others: whoever may write to the server chose them.
-const DETAIL_MAX_CHARS: usize = 200;
+/// How many characters of an error of the server's are shown.
+const ERROR_MAX_CHARS: usize = 200;
 
 /// The words of one answer, read from the front.
 pub(super) struct Words(std::vec::IntoIter<Value>);
@@ -74,25 +73,18 @@ impl Words {
 
 /// Reads the details that the holder left; an unreadable text is an unknown holder, never an error.
 fn holder(details: &str) -> Holder {
-    let Ok(mut holder) = serde_json::from_str::<Holder>(details) else {
-        return Holder {
-            who: "unknown".to_owned(),
-            ..Holder::default()
-        };
-    };
-    for detail in [&mut holder.id, &mut holder.who, &mut holder.command] {
-        *detail = shown(detail);
-    }
-    holder.reason = holder.reason.as_deref().map(shown);
-    holder
+    serde_json::from_str(details).unwrap_or_else(|_| Holder {
+        who: "unknown".to_owned(),
+        ..Holder::default()
+    })
 }
 
-/// `text` as it may stand in a message: on one line, of bounded length, and
-/// without what would drive the terminal.
+/// An error of the server's as it may stand in a message: on one line, of
+/// bounded length, and without what would drive the terminal.
 pub(super) fn shown(text: &str) -> String {
     let clean = |c: char| if c.is_control() { '?' } else { c };
-    let mut short: String = text.chars().take(DETAIL_MAX_CHARS).map(clean).collect();
-    if text.chars().nth(DETAIL_MAX_CHARS).is_some() {
+    let mut short: String = text.chars().take(ERROR_MAX_CHARS).map(clean).collect();
+    if text.chars().nth(ERROR_MAX_CHARS).is_some() {
         short.push('…');
     }
     short
@@ -123,9 +115,7 @@ pub(super) fn refresh(words: &mut Words, fence: Fence) -> Option<Refresh> {
             fence,
             end_ms: words.number()?,
         }),
-        "revoked" => Refresh::Revoked {
-            by: shown(&words.text()?),
-        },
+        "revoked" => Refresh::Revoked { by: words.text()? },
         "taken" => Refresh::Lost(Loss::TakenOver(words.held()?)),
         "moved" => Refresh::Lost(Loss::FenceMoved),
         "expired" => Refresh::Lost(Loss::Expired),
@@ -184,13 +174,12 @@ mod tests {
     }
 
     #[test]
-    fn the_details_of_a_holder_are_shortened_and_cannot_drive_a_terminal() {
-        let json = serde_json::json!({
-            "id": "0123456789abcdef", "who": "a\u{1b}[2Jb\n", "pid": 7, "command": "x".repeat(1000),
-        });
-        let holder = holder(&json.to_string());
-        assert_eq!(holder.who, "a?[2Jb?");
-        assert_eq!(holder.command.chars().count(), DETAIL_MAX_CHARS + 1);
+    fn an_error_is_shortened_and_cannot_drive_a_terminal() {
+        assert_eq!(shown("a\u{1b}[2Jb\n"), "a?[2Jb?");
+        assert_eq!(
+            shown(&"x".repeat(1000)).chars().count(),
+            ERROR_MAX_CHARS + 1
+        );
     }
 
     #[test]
