@@ -188,19 +188,12 @@ impl RedisStore {
             .request(&eval.get_packed_command(), timeout)
             .map_err(|fault| failure::of_fault(&self.server, fault, timeout))?;
         if let Value::ServerError(error) = &value {
-            return Err(failure::of_answer(
-                &self.server,
-                &key,
-                &wire::error_text(error),
-            ));
+            return Err(failure::of_answer(&self.server, &wire::error_text(error)));
         }
-        if is_newer(&value) {
+        if let Some((key, what)) = answer::refused_key(&value) {
             return Err(StoreError::new(
                 StoreErrorKind::Misconfigured,
-                format!(
-                    "the key {key:?} on {} was written by a newer tasklock",
-                    self.server
-                ),
+                format!("the key {key:?} on {} {what}", self.server),
             ));
         }
         Words::new(value).as_mut().and_then(read).ok_or_else(|| {
@@ -243,11 +236,6 @@ struct Script<'a> {
     text: &'a str,
     name: &'a LockName,
     args: &'a [&'a str],
-}
-
-fn is_newer(value: &Value) -> bool {
-    matches!(value, Value::Array(words)
-        if matches!(words.first(), Some(Value::BulkString(word)) if word == b"newer"))
 }
 
 /// `ttl` for the scripts. PX refuses a zero.

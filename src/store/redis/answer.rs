@@ -79,6 +79,22 @@ fn holder(details: &str) -> Holder {
     })
 }
 
+/// The key that a script stopped at, and why: not ours to read or to write.
+pub(super) fn refused_key(answer: &Value) -> Option<(String, &'static str)> {
+    let Value::Array(words) = answer else {
+        return None;
+    };
+    let [Value::BulkString(word), Value::BulkString(key)] = words.as_slice() else {
+        return None;
+    };
+    let what = match word.as_slice() {
+        b"foreign" => "is not a lock's: it holds another type of value",
+        b"newer" => "was written by a newer tasklock",
+        _ => return None,
+    };
+    Some((String::from_utf8_lossy(key).into_owned(), what))
+}
+
 /// An error of the server's as it may stand in a message: on one line, of
 /// bounded length, and without what would drive the terminal.
 pub(super) fn shown(text: &str) -> String {

@@ -40,7 +40,7 @@ const CLUSTER: &[&str] = &["MOVED", "ASK", "CROSSSLOT"];
 pub(super) fn of_fault(server: &Server, fault: Fault, timeout: Duration) -> StoreError {
     let timeout = Duration::from_millis(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
     let (kind, text) = match fault {
-        Fault::Refused(text) => return of_answer(server, "", &text),
+        Fault::Refused(text) => return of_answer(server, &text),
         Fault::Unreachable(why) => (
             StoreErrorKind::Unavailable,
             format!("cannot reach {server}: {why}"),
@@ -117,8 +117,8 @@ fn tls_hint(why: &str) -> &'static str {
     }
 }
 
-/// What an error answer of the server means; `key` is the one that was asked about.
-pub(super) fn of_answer(server: &Server, key: &str, answer: &str) -> StoreError {
+/// What an error answer of the server means.
+pub(super) fn of_answer(server: &Server, answer: &str) -> StoreError {
     let said = shown(&server.without_password(answer));
     let has = |codes: &[&str]| code_of(answer).is_some_and(|code| codes.contains(&code));
     let phrase = |phrases: &[&str]| phrases.iter().any(|phrase| answer.contains(phrase));
@@ -144,9 +144,6 @@ pub(super) fn of_answer(server: &Server, key: &str, answer: &str) -> StoreError 
             StoreErrorKind::Denied,
             format!("{server} refused the {what}: {said}"),
         )
-    } else if has(&["WRONGTYPE"]) {
-        let text = format!("the key {key:?} on {server} is not a lock: {said}");
-        (StoreErrorKind::Misconfigured, text)
     } else if phrase(&["DB index", "unknown command"]) {
         (
             StoreErrorKind::Misconfigured,
@@ -169,7 +166,7 @@ pub(super) fn of_answer(server: &Server, key: &str, answer: &str) -> StoreError 
 
 /// The code of an error: its first word, or with `ERR` the first known code
 /// inside: before Redis 7 an error that a script raised is
-/// `ERR Error running script (call to f_…): @user_script:12: WRONGTYPE Operation …`,
+/// `ERR Error running script (call to f_…): @user_script:12: OOM command not …`,
 /// and the code may have a `-` before it.
 fn code_of(answer: &str) -> Option<&str> {
     let mut words = answer
@@ -180,10 +177,9 @@ fn code_of(answer: &str) -> Option<&str> {
         return Some(first);
     }
     let known = |word: &&str| {
-        *word == "WRONGTYPE"
-            || [PASSING, DENYING, CLUSTER]
-                .iter()
-                .any(|codes| codes.contains(word))
+        [PASSING, DENYING, CLUSTER]
+            .iter()
+            .any(|codes| codes.contains(word))
     };
     words.find(known).or(Some(first))
 }

@@ -3,10 +3,16 @@
 local clock = redis.call('TIME') -- once: what is decided and what is written must agree
 local micros = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local now = math.floor(micros / 1000)
-local key = redis.call('GET', KEYS[1])
-local raw = redis.call('HMGET', KEYS[2],
+local key = redis.pcall('GET', KEYS[1])
+local raw = redis.pcall('HMGET', KEYS[2],
   'v', 'n', 'o0', 'f0', 'e0', 't0', 's0', 'h0', 'c0', 'x0', 'y0', 'rel', 'os')
-if (tonumber(raw[1]) or 1) > 1 then return {'newer'} end
+for place, reply in ipairs({key, raw}) do -- the error itself does not name the key
+  if type(reply) == 'table' and reply.err then
+    if string.find(reply.err, 'WRONGTYPE', 1, true) then return {'foreign', KEYS[place]} end
+    return reply
+  end
+end
+if (tonumber(raw[1]) or 1) > 1 then return {'newer', KEYS[2]} end
 local places = tonumber(raw[2]) or 1
 local owner = raw[3] or ''
 local fence = raw[4] or '' -- '': no grant is remembered
