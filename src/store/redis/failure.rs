@@ -79,7 +79,10 @@ pub(super) fn of_fault(server: &Server, fault: Fault, timeout: Duration) -> Stor
         ),
         Fault::Tls(why) => (
             StoreErrorKind::Misconfigured,
-            format!("cannot trust {server}: {why}{}", tls_hint(&why)),
+            match why.strip_prefix("received fatal alert: ") {
+                Some(alert) => format!("{server} refused TLS: {alert}{}", alert_hint(alert)),
+                None => format!("cannot trust {server}: {why}{}", tls_hint(&why)),
+            },
         ),
         Fault::NotRedis => (
             StoreErrorKind::Misconfigured,
@@ -114,6 +117,21 @@ fn tls_hint(why: &str) -> &'static str {
         " (it asks for a certificate, name yours with --tls-cert and --tls-key)"
     } else {
         ""
+    }
+}
+
+/// Alerts by which a server says what it thinks of our certificate.
+fn alert_hint(alert: &str) -> &'static str {
+    match alert {
+        "CertificateRequired" => " (it asks for a certificate: --tls-cert and --tls-key)",
+        "UnknownCA"
+        | "UnknownCa"
+        | "BadCertificate"
+        | "CertificateUnknown"
+        | "CertificateExpired"
+        | "CertificateRevoked"
+        | "UnsupportedCertificate" => " (it does not accept the certificate of --tls-cert)",
+        _ => "",
     }
 }
 

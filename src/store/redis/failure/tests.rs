@@ -95,6 +95,26 @@ fn messages_name_the_server_and_never_the_password() {
 }
 
 #[test]
+fn what_a_server_thinks_of_our_certificate_is_no_lack_of_trust_in_it() {
+    let text = |why: &str| {
+        of_fault(
+            &server(),
+            Fault::Tls(why.to_owned()),
+            Duration::from_secs(5),
+        )
+        .text
+    };
+    assert_eq!(
+        text("received fatal alert: CertificateRequired"),
+        "redis://10.1.2.3:6379 refused TLS: CertificateRequired (it asks for a certificate: --tls-cert and --tls-key)"
+    );
+    assert_eq!(
+        text("invalid peer certificate: Expired"),
+        "cannot trust redis://10.1.2.3:6379: invalid peer certificate: Expired"
+    );
+}
+
+#[test]
 fn faults_of_the_connection_say_what_was_attempted() {
     let text = |fault| of_fault(&server(), fault, Duration::from_secs(5)).text;
     assert_eq!(
