@@ -97,6 +97,10 @@ impl Secret {
     fn reveal(&self) -> &str {
         &self.0
     }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -117,12 +121,21 @@ impl Server {
 
     /// Some answers repeat what they were sent: "unknown command 'AUTH', with args…".
     fn without_password(&self, text: &str) -> String {
-        match &self.password {
-            Some(password) if !password.reveal().is_empty() => {
-                text.replace(password.reveal(), "***")
-            }
+        let secret = match &self.password {
+            // A user alone may be a password that lacks its colon.
+            Some(password) if password.is_empty() => self.user.as_deref(),
+            Some(password) => Some(password.reveal()),
+            None => None,
+        };
+        match secret {
+            Some(secret) if !secret.is_empty() => text.replace(secret, "***"),
             _ => text.to_owned(),
         }
+    }
+
+    /// Does the URL name a user and no password?
+    fn names_only_a_user(&self) -> bool {
+        self.user.is_some() && self.password.as_ref().is_some_and(Secret::is_empty)
     }
 }
 

@@ -135,6 +135,7 @@ fn tcp(text: &str, tls: Option<Tls>) -> Result<Server, String> {
     }
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let (user, password) = credentials(&url)?;
+    let password = password_of(user.as_ref(), password);
     Ok(Server {
         address: Address::Tcp {
             host: decode(host, "host")?,
@@ -173,9 +174,7 @@ fn unix(text: &str) -> Result<Server, String> {
             }
         }
     }
-    if user.is_some() && password.is_none() {
-        return Err("the unix URL names a user but no password (?user=USER&pass=PASS)".to_owned());
-    }
+    let password = password_of(user.as_ref(), password);
     let path = PathBuf::from(decode(url.path(), "path")?);
     Ok(Server {
         address: Address::Unix(path),
@@ -217,12 +216,12 @@ fn credentials(url: &Url) -> Result<(Option<String>, Option<Secret>), String> {
         .password()
         .map(|password| decode(password, "password"))
         .transpose()?;
-    if user.is_some() && password.is_none() {
-        return Err("the store URL names a user but no password \
-                    (a password alone is written redis://:password@host)"
-            .to_owned());
-    }
     Ok((user, password.map(Secret::new)))
+}
+
+/// A user without a password is one of `nopass`, who logs in with any: with the empty one.
+fn password_of(user: Option<&String>, password: Option<Secret>) -> Option<Secret> {
+    password.or_else(|| user.map(|_| Secret::new(String::new())))
 }
 
 fn database(text: &str) -> Result<u32, String> {

@@ -158,9 +158,14 @@ pub(super) fn of_answer(server: &Server, answer: &str) -> StoreError {
         } else {
             "credentials"
         };
+        let hint = if what == "credentials" && server.names_only_a_user() {
+            " (the URL names a user without a password; a password alone is written :password@)"
+        } else {
+            ""
+        };
         (
             StoreErrorKind::Denied,
-            format!("{server} refused the {what}: {said}"),
+            format!("{server} refused the {what}: {said}{hint}"),
         )
     } else if phrase(&["DB index", "unknown command"]) {
         (

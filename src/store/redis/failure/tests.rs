@@ -95,6 +95,20 @@ fn messages_name_the_server_and_never_the_password() {
 }
 
 #[test]
+fn a_user_without_a_password_that_is_refused_is_told_so_and_not_shown() {
+    let server = Server {
+        user: Some("s3cret".to_owned()),
+        password: Some(Secret::new(String::new())),
+        ..server()
+    };
+    let error = of_answer(&server, "WRONGPASS invalid username-password pair");
+    assert_eq!(error.kind, StoreErrorKind::Denied);
+    assert!(error.text.contains(":password@"), "{error}");
+    let answer = "ERR unknown command 'AUTH', with args beginning with: 's3cret'";
+    assert!(!of_answer(&server, answer).text.contains("s3cret"));
+}
+
+#[test]
 fn what_a_server_thinks_of_our_certificate_is_no_lack_of_trust_in_it() {
     let text = |why: &str| {
         of_fault(
