@@ -104,6 +104,9 @@ impl Connection {
     /// Sends `packed`, one command, and waits for its answer.
     pub(super) fn request(&mut self, packed: &[u8], deadline: Instant) -> Result<Value, Fault> {
         self.stream.timed().deadline = deadline;
+        if self.answered {
+            self.expect_nothing()?;
+        }
         self.send(packed)?;
         self.answer()
     }
@@ -135,6 +138,25 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// What is there to read before a request is sent is no answer to it.
+    fn expect_nothing(&mut self) -> Result<(), Fault> {
+        let unasked = || Fault::Broken("the server sent what nobody asked for".to_owned());
+        // The parser tells nobody what it has left: a mark behind it must be what it finds first.
+        match self.parser.parse_value(&b"+mark\r\n"[..]) {
+            Ok(Value::SimpleString(text)) if text == "mark" => {}
+            _ => return Err(unasked()),
+        }
+        self.stream.timed().set_blocking(false)?;
+        let read = self.stream.read(&mut [0]);
+        self.stream.timed().set_blocking(true)?;
+        match read.map_err(|error| fault_of(&error)) {
+            Err(Fault::NoAnswer) => Ok(()),
+            Err(fault) => Err(fault),
+            Ok(0) => Err(Fault::Broken("the server closed the connection".to_owned())),
+            Ok(_) => Err(unasked()),
+        }
     }
 
     fn send(&mut self, packed: &[u8]) -> Result<(), Fault> {
@@ -245,6 +267,14 @@ impl Timed {
             Some(left) if !left.is_zero() => Ok(left),
             _ => Err(io::ErrorKind::TimedOut.into()),
         }
+    }
+
+    fn set_blocking(&self, blocking: bool) -> Result<(), Fault> {
+        let set = match &self.socket {
+            Socket::Tcp(tcp) => tcp.set_nonblocking(!blocking),
+            Socket::Unix(unix) => unix.set_nonblocking(!blocking),
+        };
+        set.map_err(|error| fault_of(&error))
     }
 
     /// Repeats what a signal interrupted; a socket's timeout is EAGAIN.
