@@ -1,0 +1,136 @@
+//! Speaking to a store directly: claims, and the answers that a test expects.
+
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use tasklock::store::redis::TlsFiles;
+use tasklock::store::target::Target;
+use tasklock::store::{
+    Acquire, Claim, Grant, Held, Holder, LockName, Refresh, Release, Status, Store, Token, Unlock,
+    Unlocked,
+};
+
+use super::PATIENCE;
+
+/// How long a request may take that is to be answered.
+pub(crate) const TIMEOUT: Duration = PATIENCE;
+
+/// What [`claim`] asks for.
+pub(crate) const TTL: Duration = Duration::from_secs(60);
+
+/// What stands before a name in Redis unless something else is chosen.
+pub(crate) const PREFIX: &str = "task_lock:";
+
+/// A store of its own on `url`.
+#[track_caller]
+pub(crate) fn open(url: &str) -> Box<dyn Store> {
+    target(url, &TlsFiles::default()).open(PREFIX)
+}
+
+/// A store of its own on `url`, with the files that `--tls-ca` and its like name.
+#[track_caller]
+pub(crate) fn open_tls(url: &str, files: &TlsFiles) -> Box<dyn Store> {
+    target(url, files).open(PREFIX)
+}
+
+/// What `url` names.
+#[track_caller]
+pub(crate) fn target(url: &str, files: &TlsFiles) -> Target {
+    Target::parse(&[url.to_owned()], files).unwrap_or_else(|error| panic!("{url}: {error}"))
+}
+
+/// A lock's name.
+#[track_caller]
+pub(crate) fn name(text: &str) -> LockName {
+    LockName::new(text).unwrap()
+}
+
+/// A claim of `who` on the lock `of`, with a token of its own.
+#[track_caller]
+pub(crate) fn claim(of: &str, who: &str) -> Claim {
+    Claim {
+        name: name(of),
+        token: Token::fresh().unwrap(),
+        ttl: TTL,
+        holder: Holder {
+            id: "00112233aabbccdd".to_owned(),
+            who: who.to_owned(),
+            pid: 42,
+            command: "./job.sh".to_owned(),
+            reason: Some("nightly".to_owned()),
+        },
+    }
+}
+
+/// Takes the lock, which is free.
+#[track_caller]
+pub(crate) fn grant(store: &mut dyn Store, claim: &Claim) -> Grant {
+    match store.acquire(claim, TIMEOUT) {
+        Ok(Acquire::Granted(grant)) => grant,
+        other => panic!("{} was not granted: {other:?}", claim.name),
+    }
+}
+
+/// Tries to take the lock, which is somebody else's.
+#[track_caller]
+pub(crate) fn held(store: &mut dyn Store, claim: &Claim) -> Held {
+    match store.acquire(claim, TIMEOUT) {
+        Ok(Acquire::Held(held)) => held,
+        other => panic!("{} was not held: {other:?}", claim.name),
+    }
+}
+
+/// Refreshes, and is answered.
+#[track_caller]
+pub(crate) fn refresh(store: &mut dyn Store, claim: &Claim, grant: &Grant) -> Refresh {
+    store.refresh(claim, grant, TIMEOUT).unwrap()
+}
+
+/// Refreshes a lock that is still ours.
+#[track_caller]
+pub(crate) fn keep(store: &mut dyn Store, claim: &Claim, grant: &Grant) -> Grant {
+    match refresh(store, claim, grant) {
+        Refresh::Held(grant) => grant,
+        other => panic!("{} was not kept: {other:?}", claim.name),
+    }
+}
+
+/// Releases, and is answered.
+#[track_caller]
+pub(crate) fn release(store: &mut dyn Store, claim: &Claim) -> Release {
+    store.release(claim, TIMEOUT).unwrap()
+}
+
+/// Looks, and is answered.
+#[track_caller]
+pub(crate) fn inspect(store: &mut dyn Store, of: &str) -> Status {
+    store.inspect(&name(of), TIMEOUT).unwrap()
+}
+
+/// The administrator `root@adm` frees the lock.
+#[track_caller]
+pub(crate) fn unlock(store: &mut dyn Store, of: &str, how: Unlock) -> Unlocked {
+    store.unlock(&name(of), how, "root@adm", TIMEOUT).unwrap()
+}
+
+/// A server that does `serve` with each connection, until the test is over; its URL.
+pub(crate) fn fake(serve: impl Fn(TcpStream) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            serve(stream.unwrap());
+        }
+    });
+    url
+}
+
+/// Answers whatever is asked with `bytes`, and closes.
+pub(crate) fn answer(mut stream: TcpStream, bytes: &[u8]) {
+    use std::io::{Read, Write};
+    // The client may have gone before it has read everything.
+    let _ = stream.read(&mut [0; 65536]);
+    let _ = stream.write_all(bytes);
+    let _ = stream.shutdown(Shutdown::Write);
+}
