@@ -12,6 +12,7 @@ mod cli;
 mod holding;
 mod local_store;
 mod model;
+mod redis_store;
 mod store_contract;
 mod supervision;
 mod support;
