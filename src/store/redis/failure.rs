@@ -73,10 +73,6 @@ pub(super) fn of_fault(server: &Server, fault: Fault, timeout: Duration) -> Stor
                 rediss_hint(server)
             ),
         ),
-        Fault::Tls(why) if why.contains("fatal alert") => (
-            StoreErrorKind::Misconfigured,
-            format!("{server} refuses our side of TLS: {why}{}", tls_hint(&why)),
-        ),
         Fault::Tls(why) => (
             StoreErrorKind::Misconfigured,
             match why.strip_prefix("received fatal alert: ") {
@@ -113,8 +109,6 @@ fn tls_hint(why: &str) -> &'static str {
         " (name its authority with --tls-ca)"
     } else if why.contains("InvalidContentType") {
         PLAIN_HINT
-    } else if why.contains("CertificateRequired") {
-        " (it asks for a certificate, name yours with --tls-cert and --tls-key)"
     } else {
         ""
     }
