@@ -35,7 +35,6 @@ fn wrong_urls_are_refused_by_the_name_of_where_they_came_from() {
             "redis://:secret@h/-1",
             "the database in the store URL is a number",
         ),
-        ("redis://secret@h", "names a user but no password"),
         ("redis://:sec#secret@h/0", "redis://[user:pass@]host"),
         ("redis://:sec/secret@h/0", "redis://[user:pass@]host"),
         ("redis://:secret@h?x=secret", "takes no options"),

@@ -138,7 +138,10 @@ fn a_handshake_that_is_not_answered_is_given_up_at_the_timeout() {
     assert_eq!(error.kind, StoreErrorKind::Unavailable);
     assert_eq!(
         error.text,
-        format!("cannot reach {url}: no connection within {BRIEF:?}")
+        format!(
+            "cannot reach {url}: no TLS handshake within {BRIEF:?} \
+             (a server without TLS? its URL begins with redis://)"
+        )
     );
 }
 
