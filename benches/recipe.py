@@ -1,0 +1,18 @@
+"""The well-known recipe, as benches/overhead compares it: SET NX EX, run, DEL.
+
+    recipe.py PORT COMMAND [ARG]...
+"""
+
+import subprocess
+import sys
+
+import redis
+
+server = redis.Redis(port=int(sys.argv[1]))
+if not server.set("task_lock:bench", 1, nx=True, ex=60):
+    sys.exit(75)
+try:
+    code = subprocess.run(sys.argv[2:]).returncode
+finally:
+    server.delete("task_lock:bench")
+sys.exit(code)
