@@ -119,6 +119,24 @@ pub enum Code {
     NotFound = 127,
 }
 
+impl Code {
+    /// All of them. The documents are held to this list.
+    pub const ALL: [Code; 12] = [
+        Code::Ok,
+        Code::Usage,
+        Code::Unavailable,
+        Code::Defect,
+        Code::System,
+        Code::Skipped,
+        Code::Denied,
+        Code::Config,
+        Code::Lost,
+        Code::TimedOut,
+        Code::CannotExecute,
+        Code::NotFound,
+    ];
+}
+
 impl From<Code> for Ending {
     fn from(code: Code) -> Ending {
         Ending::Code(code as u8)

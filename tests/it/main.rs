@@ -9,9 +9,11 @@
 )]
 
 mod cli;
+mod docs;
 mod holding;
 mod local_store;
 mod model;
+mod recipes;
 mod redis_store;
 mod store_contract;
 mod supervision;
