@@ -93,7 +93,11 @@ impl Child {
             command.process_group(0);
         }
         prepare(&mut command, &start, getpid());
-        let bystanders = children(getpid());
+        // Most of us have none, which one call tells.
+        let bystanders = match wait_any() {
+            Err(_) => Vec::new(),
+            Ok(_) => children(getpid()),
+        };
         let spawned = command.spawn().map_err(|error| explain(program, &error))?;
         let pid = Pid::from_raw(spawned.id().cast_signed());
         Ok(Child {

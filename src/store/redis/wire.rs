@@ -8,12 +8,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use redis::{Parser, Value};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
@@ -148,6 +150,10 @@ impl Connection {
             Ok(Value::SimpleString(text)) if text == "mark" => {}
             _ => return Err(unasked()),
         }
+        if !self.stream.timed().is_readable() {
+            return Ok(());
+        }
+        // Of TLS it may be something that is not for us.
         self.stream.timed().set_blocking(false)?;
         let read = self.stream.read(&mut [0]);
         self.stream.timed().set_blocking(true)?;
@@ -267,6 +273,17 @@ impl Timed {
             Some(left) if !left.is_zero() => Ok(left),
             _ => Err(io::ErrorKind::TimedOut.into()),
         }
+    }
+
+    /// Whether something has arrived, or the end of the connection.
+    fn is_readable(&self) -> bool {
+        let fd = match &self.socket {
+            Socket::Tcp(tcp) => tcp.as_fd(),
+            Socket::Unix(unix) => unix.as_fd(),
+        };
+        let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
+        // If the call fails, so will the read that follows.
+        poll(&mut fds, PollTimeout::ZERO) != Ok(0)
     }
 
     fn set_blocking(&self, blocking: bool) -> Result<(), Fault> {
