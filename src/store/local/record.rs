@@ -8,20 +8,19 @@
 //!
 //! Unknown fields are kept. Reserved for what must outlive the process:
 //! `cooldown`, `once`, `lease` (the expiry of a lock held by its token alone)
-//! and `history`.
+//! and `history`. The token itself never stands here: others may read the file.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ring::digest::{SHA256, digest};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::clock;
-use crate::store::{Claim, Fence, Holder, hex};
+use crate::store::{Claim, Fence, Holder};
 
 /// The version of the format that this program writes and understands.
 const VERSION: u64 = 1;
@@ -77,9 +76,6 @@ pub(super) struct Record {
     pub(super) since: Moment,
     #[serde(default)]
     ttl_ms: u64,
-    /// SHA-256 of the holder's token: others may read the file.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    token_hash: Option<String>,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
@@ -93,9 +89,6 @@ impl Record {
             holder: Some(claim.holder.clone()),
             since: Moment::now(),
             ttl_ms: millis(claim.ttl),
-            token_hash: Some(hex(
-                digest(&SHA256, claim.token.as_str().as_bytes()).as_ref()
-            )),
             ..record
         })
     }
@@ -110,7 +103,6 @@ impl Record {
             holder: None,
             since: Moment::default(),
             ttl_ms: 0,
-            token_hash: None,
             rest: previous.map(|record| record.rest).unwrap_or_default(),
         })
     }
@@ -119,7 +111,6 @@ impl Record {
     pub(super) fn released(&self) -> Record {
         Record {
             holder: None,
-            token_hash: None,
             ..self.clone()
         }
     }
