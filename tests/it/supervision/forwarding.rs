@@ -25,7 +25,7 @@ fn names(signals: &[Signal]) -> Vec<&str> {
 
 #[test]
 fn each_signal_to_the_run_or_its_group_reaches_the_command_once() {
-    let mut bench = Bench::new();
+    let bench = Bench::new();
     let run = bench.tasklock().sh(NOTE_SIGNALS).start();
     let child = bench.child();
     assert_eq!(group(child), Some(child), "the child leads its own group");
@@ -38,21 +38,21 @@ fn each_signal_to_the_run_or_its_group_reaches_the_command_once() {
         sent.push(signal);
         bench.wait_for_signals(sent.len());
     }
-    bench.gate.open();
+    bench.let_end();
     run.wait().expect_code(0).expect_silent();
     assert_eq!(bench.got(), names(&sent));
 }
 
 #[test]
 fn a_hundred_signals_one_after_another_are_a_hundred() {
-    let mut bench = Bench::new();
+    let bench = Bench::new();
     let run = bench.tasklock().sh(NOTE_SIGNALS).start();
     bench.child();
     for count in 1..=100 {
         run.signal(Signal::SIGTERM);
         bench.wait_for_signals(count);
     }
-    bench.gate.open();
+    bench.let_end();
     run.wait().expect_code(0);
     assert_eq!(bench.got(), ["TERM"; 100]);
 }
@@ -61,7 +61,7 @@ fn a_hundred_signals_one_after_another_are_a_hundred() {
 fn a_signal_reaches_the_whole_group_of_the_command() {
     let bench = Bench::new();
     let script = "trap 'wait; exit 7' USR1; sh -c 'trap \"echo below >> got; exit\" USR1; \
-                  echo $$ > pid; while :; do read _ < gate; done' & wait";
+                  echo $$ > pid; while :; do sleep 0.02; done' & wait";
     let run = bench.tasklock().sh(script).start();
     bench.child();
     run.signal(Signal::SIGUSR1);
@@ -73,8 +73,9 @@ fn a_signal_reaches_the_whole_group_of_the_command() {
 fn a_command_that_handles_a_signal_decides_the_code() {
     let bench = Bench::new();
     for (handler, code) in [("exit 0", 0), ("exit 9", 9)] {
-        let script =
-            format!("trap '{handler}' TERM; echo $$ > pid; while :; do read _ < gate; done");
+        let script = format!(
+            "exec 2> /dev/null; trap '{handler}' TERM; echo $$ > pid; while :; do sleep 0.02; done"
+        );
         let run = bench.tasklock().sh(&script).start();
         bench.child();
         run.signal(Signal::SIGTERM);
@@ -86,7 +87,7 @@ fn a_command_that_handles_a_signal_decides_the_code() {
 
 #[test]
 fn in_the_foreground_the_command_stays_in_our_group_and_is_signalled_alone() {
-    let mut bench = Bench::new();
+    let bench = Bench::new();
     let run = bench
         .tasklock()
         .arg("--foreground")
@@ -96,7 +97,7 @@ fn in_the_foreground_the_command_stays_in_our_group_and_is_signalled_alone() {
     assert_eq!(group(child), Some(run.pid()));
     run.signal(Signal::SIGTERM);
     bench.wait_for_signals(1);
-    bench.gate.open();
+    bench.let_end();
     run.wait().expect_code(0);
     assert_eq!(bench.got(), ["TERM"]);
 }
@@ -105,7 +106,7 @@ fn in_the_foreground_the_command_stays_in_our_group_and_is_signalled_alone() {
 fn a_run_that_was_stopped_passes_the_continuation_on_and_looks_at_its_lease() {
     let server = Server::start();
     let monitor = server.monitor();
-    let mut bench = Bench::on(server.url());
+    let bench = Bench::on(server.url());
     // The first refresh comes after a second, the next one would after a hundred.
     let run = bench.tasklock().args(["--ttl", "600s", "-vv"]);
     let mut run = run.sh(NOTE_SIGNALS).start();
@@ -116,7 +117,7 @@ fn a_run_that_was_stopped_passes_the_continuation_on_and_looks_at_its_lease() {
     thaw(run.pid());
     wait_until(|| requests(&monitor) == before + 1);
     bench.wait_for_signals(1);
-    bench.gate.open();
+    bench.let_end();
     run.wait().expect_code(0);
     assert_eq!(bench.got(), ["CONT"]);
 }
@@ -125,7 +126,7 @@ fn a_run_that_was_stopped_passes_the_continuation_on_and_looks_at_its_lease() {
 fn a_command_that_is_stopped_alone_leaves_the_run_awake_and_refreshing() {
     let server = Server::start();
     let monitor = server.monitor();
-    let mut bench = Bench::on(server.url());
+    let bench = Bench::on(server.url());
     let run = bench.tasklock().args(["--ttl", "6s"]).sh(NOTE_SIGNALS);
     let run = run.start();
     let child = bench.child();
@@ -135,20 +136,20 @@ fn a_command_that_is_stopped_alone_leaves_the_run_awake_and_refreshing() {
     assert!(stopped(child) && !stopped(run.pid()));
     thaw(child);
     bench.wait_for_signals(1);
-    bench.gate.open();
+    bench.let_end();
     run.wait().expect_code(0);
 }
 
 #[test]
 fn signals_that_are_not_ours_are_not_passed_on() {
-    let mut bench = Bench::new();
+    let bench = Bench::new();
     let run = bench.tasklock().sh(NOTE_SIGNALS).start();
     bench.child();
     for signal in [Signal::SIGWINCH, Signal::SIGURG, Signal::SIGCHLD] {
         run.signal(signal);
     }
     wait_until_heard(run.pid());
-    bench.gate.open();
+    bench.let_end();
     run.wait().expect_code(0);
     assert_eq!(bench.got(), [""; 0]);
 }
@@ -170,7 +171,7 @@ fn a_signal_to_the_command_itself_is_its_own_affair() {
 #[test]
 fn nothing_but_the_user_kills_a_command_that_takes_its_time_to_end() {
     let bench = Bench::new();
-    let script = "trap 'echo TERM >> got' TERM; echo $$ > pid; while :; do read _ < gate; done";
+    let script = "trap 'echo TERM >> got' TERM; echo $$ > pid; while :; do sleep 0.02; done";
     let mut run = bench.tasklock().args(["-k", "10ms"]).sh(script).start();
     bench.child();
     run.signal(Signal::SIGTERM);

@@ -2,10 +2,12 @@
 
 use nix::sys::signal::Signal;
 
-use super::{Bench, NOTE_SIGNALS, mask_in, set_of};
+use super::{Bench, mask, mask_in, set_of};
+use crate::support::process::send;
 use crate::support::redis::Server;
 use crate::support::running::Finished;
 use crate::support::tasklock::Tasklock;
+use crate::support::wait_until;
 
 /// The run of a command that shows its own signal masks.
 fn shows_masks(bench: &Bench) -> Tasklock {
@@ -96,17 +98,15 @@ fn what_the_caller_blocks_is_blocked_in_the_command_but_not_in_us() {
         .blocking(Signal::SIGTERM);
     run.run().expect_code(124);
 
-    let mut bench = Bench::new();
-    let run = bench.tasklock().sh(NOTE_SIGNALS);
+    let bench = Bench::new();
+    let run = bench.tasklock().sh("echo $$ > pid; exec sleep 1000");
     let run = run.blocking(Signal::SIGCHLD).blocking(Signal::SIGTERM);
     let run = run.start();
-    bench.child();
+    let child = bench.child();
     run.signal(Signal::SIGTERM);
-    run.signal(Signal::SIGUSR1);
-    bench.wait_for_signals(1);
-    bench.gate.open();
-    run.wait().expect_code(0);
-    assert_eq!(bench.got(), ["USR1"]);
+    wait_until(|| mask(child, "ShdPnd") == set_of(&[Signal::SIGTERM]));
+    send(child, Signal::SIGKILL);
+    run.wait().expect_signal(Signal::SIGKILL);
 }
 
 #[test]

@@ -25,14 +25,14 @@ fn status(terminal: &mut Terminal) -> String {
 #[test]
 fn every_interrupt_from_the_keyboard_reaches_the_command_once() {
     for (key, name) in [("\x03", "INT"), ("\x1c", "QUIT")] {
-        let mut bench = Bench::new();
+        let bench = Bench::new();
         let mut terminal = bench.tasklock().sh(NOTE_SIGNALS).on_terminal();
         bench.child();
         for count in 1..=100 {
             terminal.type_keys(key);
             bench.wait_for_signals(count);
         }
-        bench.gate.open();
+        bench.let_end();
         assert_eq!(terminal.wait().code(), Some(0));
         assert_eq!(bench.got(), [name; 100]);
     }
@@ -77,7 +77,7 @@ fn a_loop_in_a_shell_stops_at_an_interrupt() {
 fn a_loop_goes_on_when_the_command_lives_through_the_interrupt() {
     let bench = Bench::new();
     let words = bench.words();
-    let command = "trap 'exit 0' INT; echo round; while :; do read _ < gate; done";
+    let command = "trap 'exit 0' INT; echo round; while :; do sleep 0.02; done";
     let script = format!("for i in 1 2; do {words} sh -c \"{command}\"; echo after; done");
     bench.scratch.write("loop", script);
     let mut terminal = bash(&bench);
@@ -159,8 +159,7 @@ fn a_shell_under_the_lock_can_be_suspended_and_resumed() {
 
 #[test]
 fn a_hang_up_reaches_the_command_and_the_lock_is_released() {
-    let script =
-        "trap 'echo HUP >> got; exit 5' HUP; echo $$ > pid; while :; do read _ < gate; done";
+    let script = "trap 'echo HUP >> got; exit 5' HUP; echo $$ > pid; while :; do sleep 0.02; done";
     let bench = Bench::new();
     let mut terminal = bench.tasklock().sh(script).on_terminal();
     bench.child();
@@ -197,7 +196,7 @@ fn a_hang_up_ends_a_command_that_does_not_handle_it() {
 
 #[test]
 fn a_signal_of_a_process_reaches_the_command_at_a_terminal_once() {
-    let mut bench = Bench::new();
+    let bench = Bench::new();
     let mut terminal = bench.tasklock().sh(NOTE_SIGNALS).on_terminal();
     bench.child();
     for (count, signal) in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1]
@@ -207,7 +206,7 @@ fn a_signal_of_a_process_reaches_the_command_at_a_terminal_once() {
         send(terminal.pid(), signal);
         bench.wait_for_signals(count + 1);
     }
-    bench.gate.open();
+    bench.let_end();
     assert_eq!(terminal.wait().code(), Some(0));
     assert_eq!(bench.got(), ["TERM", "INT", "USR1"]);
 }
@@ -252,14 +251,14 @@ fn a_job_in_the_background_is_brought_to_the_foreground() {
 
 #[test]
 fn a_change_of_the_window_reaches_the_command_once() {
-    let mut bench = Bench::new();
+    let bench = Bench::new();
     let mut terminal = bench.tasklock().sh(NOTE_SIGNALS).on_terminal();
     bench.child();
     for count in 1..=5_usize {
         terminal.resize(40, 100 + count as u16);
         bench.wait_for_signals(count);
     }
-    bench.gate.open();
+    bench.let_end();
     assert_eq!(terminal.wait().code(), Some(0));
     assert_eq!(bench.got(), ["WINCH"; 5]);
 }
