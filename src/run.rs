@@ -22,6 +22,7 @@ use crate::log::Log;
 use crate::message::Message;
 use crate::report::{Destination, Report};
 use crate::signals::{Signal, Signals};
+use crate::store::target::Distance;
 use crate::store::{Claim, Fence, Held, Holder, Token, random_hex};
 use crate::supervisor::{Action, Answer, Event, OnLost, Plan, Supervisor};
 
@@ -103,15 +104,11 @@ impl<'a> Work<'a> {
         };
         let target = &run.lock.target;
         let store = target.open(&run.lock.key_prefix);
-        let keeper = if target.answers_at_once() {
-            Keeper::here(store, claim.clone(), timeouts, post.clone())
-        } else {
-            Keeper::thread(store, claim.clone(), timeouts, post.clone())
-                .context("cannot start a thread")?
-        };
+        let distance = target.distance();
+        let keeper = Keeper::new((store, distance), claim.clone(), timeouts, post.clone());
         let supervisor = Supervisor::new(Plan {
             terms: run.terms,
-            unending: target.answers_at_once(),
+            unending: distance == Distance::Here,
             acquire_for: run.lock.store_timeout,
             on_unavailable: run.on_unavailable,
             on_lost: run.on_lost,

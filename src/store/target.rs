@@ -28,6 +28,17 @@ pub enum Target {
     Redis(Arc<Server>),
 }
 
+/// How long a request may take, and what that means for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distance {
+    /// No time: the kernel answers. A lock lives as long as the process that holds it.
+    Here,
+    /// A few round trips.
+    Near,
+    /// Many round trips and some arithmetic: TLS.
+    Far,
+}
+
 impl Target {
     /// Reads what `--url` or its like gave (nothing: the local store), and the TLS files.
     ///
@@ -87,10 +98,14 @@ impl Target {
         }
     }
 
-    /// Whether requests never wait, and a lock lives as long as the process that holds it.
+    /// How far away the store is.
     #[must_use]
-    pub fn answers_at_once(&self) -> bool {
-        matches!(self, Target::Local(_))
+    pub fn distance(&self) -> Distance {
+        match self {
+            Target::Local(_) => Distance::Here,
+            Target::Redis(server) if server.tls.is_some() => Distance::Far,
+            Target::Redis(_) => Distance::Near,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{DONE, Job, expect_free, expect_untouched, tasklock, wait_for_error};
 use crate::support::port::free_port;
-use crate::support::proxy::{Loss, Mode, Proxy};
+use crate::support::proxy::{Mode, Proxy};
 use crate::support::redis::Server;
 use crate::support::tasklock::Tasklock;
 use crate::support::{wait_for_some, wait_until};
@@ -197,7 +197,7 @@ fn on_unavailable_speaks_of_69_only() {
 fn a_run_that_goes_without_the_lock_does_not_hold_it_unknowingly() {
     let server = Server::start();
     let proxy = Proxy::start(server.address());
-    proxy.lose_reply_to(super::ACQUIRE, Loss::Silent);
+    proxy.set(Mode::SwallowReplies);
     let unlocked = Job::start(hasty(&proxy.url()).args(["--on-unavailable", "run"]));
     assert_eq!(unlocked.fence, 0);
     wait_until(|| server.text(&["GET", super::KEY]).is_none());

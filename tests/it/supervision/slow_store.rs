@@ -77,10 +77,11 @@ fn a_signal_ends_the_wait_for_a_frozen_server_and_leaves_no_lock_when_it_thaws()
     let run = patient(&bench).start();
     proxy.wait_for_requests(1);
     interrupt(&bench, run, Signal::SIGTERM);
-    // What takes it back has been sent by now, and arrives with the request itself.
-    proxy.wait_for_requests(2);
+    // What takes it back has been sent by now, and arrives with the request
+    // itself, which was made twice: in place, and in the keeper's thread.
+    proxy.wait_for_requests(3);
     server.thaw();
-    wait_until(|| requests(&monitor) == 2);
+    wait_until(|| requests(&monitor) == 3);
     assert_eq!(key(&server), None);
     bench.expect_free();
 }
@@ -93,11 +94,33 @@ fn a_request_that_arrives_after_it_was_taken_back_does_not_become_a_holder() {
     let run = patient(&bench).start();
     proxy.wait_for_hold();
     interrupt(&bench, run, Signal::SIGINT);
-    wait_until(|| requests(&monitor) == 1);
+    wait_until(|| key(&server).is_none() && taken_back(&server));
+    let before = requests(&monitor);
     proxy.let_go();
-    wait_until(|| requests(&monitor) == 2);
+    wait_until(|| requests(&monitor) > before);
     assert_eq!(key(&server), None);
     bench.expect_free();
+}
+
+#[test]
+fn a_request_that_arrives_when_its_run_is_over_does_not_become_a_holder() {
+    let (server, proxy, bench) = behind_a_proxy();
+    let monitor = server.monitor();
+    proxy.hold_request(MARK);
+    patient(&bench).run().expect_code(0).expect_silent();
+    assert_eq!(bench.scratch.read("ran"), "ran\n");
+    let before = requests(&monitor);
+    proxy.let_go();
+    wait_until(|| requests(&monitor) > before);
+    assert_eq!(key(&server), None);
+    bench.expect_free();
+}
+
+/// The token of the run has been recorded as one that is never granted again.
+fn taken_back(server: &Server) -> bool {
+    server
+        .text(&["HGET", "{task_lock:job}:st", "rel"])
+        .is_some()
 }
 
 #[test]
