@@ -24,16 +24,19 @@ pub enum Message {
     },
     /// The lease runs anew.
     Refreshed,
-    /// The lease runs anew, after trouble that was told.
-    RefreshedAgain,
+    /// The lease runs anew, after trouble.
+    RefreshedAgain {
+        /// The trouble was told.
+        told: bool,
+    },
     /// The key had vanished, and was taken again.
     Retaken,
     /// A refresh failed; it is tried again while there is room.
     RefreshFailed {
         /// Why.
         error: StoreError,
-        /// Until the command has to be stopped.
-        left: Duration,
+        /// Until the command has to be stopped, if it ever has to.
+        left: Option<Duration>,
         /// It has become urgent, and has not been told in this outage.
         first: bool,
     },
@@ -118,6 +121,8 @@ pub enum LossCause {
         /// Who.
         by: String,
     },
+    /// We, or the whole machine, were stopped past the end of the lease.
+    Overslept,
     /// The lease cannot be refreshed, and would end before the command could be stopped.
     NoRoom,
     /// Our own thread died.
@@ -175,7 +180,10 @@ impl Message {
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
-            Message::LocalOnly | Message::Skipped(_) => Level::Notice,
+            // That a store is out of reach is no everyday skip.
+            Message::Skipped(Skip::Unavailable(_)) => Level::Error,
+            Message::Skipped(_) => Level::Notice,
+            Message::RefreshedAgain { told: false } => Level::Info,
             Message::Acquired { .. } | Message::Released { .. } => Level::Info,
             Message::RefreshFailed { first: false, .. } => Level::Info,
             Message::Refreshed => Level::Debug,
@@ -189,7 +197,7 @@ impl Message {
         match self {
             Message::LocalOnly => "local_only",
             Message::Acquired { .. } => "acquired",
-            Message::Refreshed | Message::RefreshedAgain => "refreshed",
+            Message::Refreshed | Message::RefreshedAgain { .. } => "refreshed",
             Message::Retaken => "retaken",
             Message::RefreshFailed { .. } => "refresh_failed",
             Message::Lost { .. } => "lost",
@@ -222,15 +230,19 @@ impl Message {
                 format!("acquired \"{name}\" in {}, fence {fence}", show(*waited))
             }
             Message::Refreshed => format!("refreshed \"{name}\""),
-            Message::RefreshedAgain => format!("refreshed \"{name}\" again, the trouble is over"),
+            Message::RefreshedAgain { .. } => {
+                format!("refreshed \"{name}\" again, the trouble is over")
+            }
             Message::Retaken => format!(
                 "the key of \"{name}\" had vanished from the store (evicted, deleted or lost in \
-                 a restart); nobody was granted the lock, and it was taken again"
+                 a restart); no other tasklock was granted the lock, and it was taken again"
             ),
-            Message::RefreshFailed { error, left, .. } => format!(
-                "cannot refresh \"{name}\": {error}; trying again, the command is stopped in {}",
-                show(*left)
-            ),
+            Message::RefreshFailed { error, left, .. } => {
+                let stop = left.map_or_else(String::new, |left| {
+                    format!(", the command is stopped in {}", show(left))
+                });
+                format!("cannot refresh \"{name}\": {error}; trying again{stop}")
+            }
             Message::Lost {
                 held_for,
                 cause,
@@ -327,7 +339,7 @@ impl Message {
             }
             Message::RefreshFailed { error, left, .. } => {
                 set("error", json!(error.text));
-                set("left_ms", millis(*left));
+                set("left_ms", left.map_or(Value::Null, millis));
             }
             Message::Lost {
                 held_for,
@@ -391,12 +403,13 @@ impl LossCause {
             }) => {
                 format!("taken over by {}", who(holder))
             }
-            LossCause::TakenOver(_) => {
-                "taken over by a job that leaves no details (plain SET … NX)".to_owned()
-            }
+            LossCause::TakenOver(_) => "taken over by a job that leaves no details".to_owned(),
             LossCause::FenceMoved => "it was granted to another, or freed by force".to_owned(),
             LossCause::Expired => "the lease had ended before it could be refreshed".to_owned(),
             LossCause::Revoked { by } => format!("{} asked for it to be unlocked", escape(by)),
+            LossCause::Overslept => {
+                "tasklock or the whole machine was stopped past the end of the lease".to_owned()
+            }
             LossCause::NoRoom => "it cannot be refreshed, and the lease is about to end".to_owned(),
             LossCause::KeeperGone => {
                 "a defect in tasklock: nothing refreshes it any more".to_owned()
@@ -410,6 +423,7 @@ impl LossCause {
             LossCause::FenceMoved => "fence_moved",
             LossCause::Expired => "expired",
             LossCause::Revoked { .. } => "revoked",
+            LossCause::Overslept => "overslept",
             LossCause::NoRoom => "no_room",
             LossCause::KeeperGone => "defect",
         }
@@ -434,7 +448,7 @@ fn skip_text(name: &str, skip: &Skip) -> String {
 pub fn held_text(held: &Held) -> String {
     let mut text = String::from("held by ");
     match &held.holder {
-        None => text.push_str("a job that leaves no details (plain SET … NX)"),
+        None => text.push_str("a job that leaves no details"),
         Some(holder) => {
             text.push_str(&who(holder));
             if !holder.command.is_empty() {

@@ -31,18 +31,20 @@ use crate::store::{Fence, Loss};
 pub struct Supervisor {
     plan: Plan,
     phase: Phase,
-    started: Tick,
+    asked_at: Tick,
     /// None while not held, and after a definite loss.
     lease: Option<Lease>,
     fence: Option<Fence>,
     granted_at: Option<Tick>,
+    started_at: Option<Tick>,
     child: Child,
     /// The child's end came after the lock was lost or could not be kept.
     lost: bool,
     timed_out: bool,
     not_started: Option<StartError>,
-    /// A request failed, and none has been confirmed since.
-    troubled: bool,
+    /// A request to acquire failed: it may have been granted all the same.
+    uncertain: bool,
+    outage: Outage,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,16 @@ enum Phase {
     Done,
 }
 
+/// Refreshes have failed since the last that was confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outage {
+    None,
+    /// Some, with plenty of time left.
+    Quiet,
+    /// It had become urgent, and the user was told.
+    Told,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Child {
     None,
@@ -85,15 +97,17 @@ impl Supervisor {
         Supervisor {
             plan,
             phase: Phase::Idle,
-            started: Tick::from_boot(Duration::ZERO),
+            asked_at: Tick::from_boot(Duration::ZERO),
             lease: None,
             fence: None,
             granted_at: None,
+            started_at: None,
             child: Child::None,
             lost: false,
             timed_out: false,
             not_started: None,
-            troubled: false,
+            uncertain: false,
+            outage: Outage::None,
         }
     }
 
@@ -130,6 +144,7 @@ impl Supervisor {
                     pid,
                     stopped: false,
                 };
+                self.started_at = Some(now);
                 self.phase = Phase::Running;
             }
             Event::StartFailed(error) => self.start_failed(now, error, &mut actions),
@@ -212,8 +227,12 @@ impl Supervisor {
         if let Some(lease) = &mut self.lease {
             lease.refresh_now(now);
         }
+        // What is to be killed must not be woken first.
+        let too_late = self.lease_kill_at().is_some_and(|at| now >= at)
+            || matches!(self.phase, Phase::Stopping { kill_at, .. } if now >= kill_at);
         if let Child::Running { stopped, .. } = &mut self.child
             && (*stopped || !self.plan.shares_terminal)
+            && !too_late
         {
             *stopped = false;
             actions.push(Action::Forward(Signal::CONT));
@@ -266,7 +285,13 @@ impl Supervisor {
             }
             Phase::Running => {
                 if self.no_room_at().is_some_and(|at| now >= at) {
-                    self.lose(now, LossCause::NoRoom, self.plan.terms.kill_after, actions);
+                    let ended = self.lease.as_ref().is_some_and(|it| now >= it.deadline());
+                    let cause = if ended && self.outage == Outage::None {
+                        LossCause::Overslept
+                    } else {
+                        LossCause::NoRoom
+                    };
+                    self.lose(now, cause, self.plan.terms.kill_after, actions);
                 } else if self.max_runtime_at().is_some_and(|at| now >= at) {
                     self.timed_out = true;
                     let kill_in = self.stop(now, self.plan.terms.kill_after, actions);

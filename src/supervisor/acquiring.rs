@@ -9,15 +9,18 @@ use crate::lease::Lease;
 use crate::message::Message;
 use crate::store::{Acquire, StoreError, StoreErrorKind};
 
-/// How long the death of tasklock may be held up to withdraw a request.
+/// How long our death of a signal may be held up to withdraw a request.
 const WITHDRAW_MAX: Duration = Duration::from_millis(200);
+/// The same for an end that nobody is in a hurry for: a late request would
+/// close the lock for a whole ttl, and a slow link needs more than a moment.
+const WITHDRAW_CALMLY_MAX: Duration = Duration::from_secs(1);
 /// Pauses between attempts to acquire while the store cannot be reached.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
 impl Supervisor {
     pub(super) fn start(&mut self, now: Tick, actions: &mut Vec<Action>) {
-        self.started = now;
+        self.asked_at = now;
         self.phase = Phase::Acquiring {
             until: now + self.plan.acquire_for,
             retry_at: None,
@@ -33,7 +36,7 @@ impl Supervisor {
         result: Result<Acquire, StoreError>,
         actions: &mut Vec<Action>,
     ) {
-        let Phase::Acquiring { until, backoff, .. } = self.phase else {
+        let Phase::Acquiring { .. } = self.phase else {
             if let (Phase::Withdrawing { .. }, Ok(Acquire::Granted(_))) = (&self.phase, result) {
                 // The withdrawal may not get through: the connection that brought this does.
                 actions.push(Action::Release);
@@ -52,13 +55,12 @@ impl Supervisor {
                         StoreErrorKind::Unavailable,
                         "the lock was granted, but the answer came too late to use it",
                     );
-                    return self.withdraw(now, Outcome::Unavailable(error), actions);
+                    return self.not_acquired(now, error, actions);
                 }
-                self.troubled = false;
                 self.granted_at = Some(sent_at);
                 self.fence = Some(grant.fence);
                 self.lease = Some(lease);
-                let waited = now.since(self.started);
+                let waited = now.since(self.asked_at);
                 actions.push(Action::Say(Message::Acquired {
                     fence: grant.fence,
                     waited,
@@ -84,22 +86,29 @@ impl Supervisor {
             }
             // Our token is fresh: nobody can have released it.
             Ok(Acquire::Withdrawn) => self.finish(Outcome::Defect, actions),
-            Err(error) if error.kind == StoreErrorKind::Unavailable && now + backoff < until => {
-                self.troubled = true;
+            Err(error) => self.not_acquired(now, error, actions),
+        }
+    }
+
+    /// No usable answer: tries again while there is time. The token makes that
+    /// mean the same, should the request have been granted.
+    fn not_acquired(&mut self, now: Tick, error: StoreError, actions: &mut Vec<Action>) {
+        self.uncertain = true;
+        match self.phase {
+            Phase::Acquiring { until, backoff, .. }
+                if error.kind == StoreErrorKind::Unavailable && now + backoff < until =>
+            {
                 self.phase = Phase::Acquiring {
                     until,
                     retry_at: Some(now + backoff),
                     backoff: (backoff * 2).min(RETRY_MAX),
                 };
             }
-            Err(error) => {
-                self.troubled = true;
-                self.unavailable(now, error, actions);
-            }
+            _ => self.unavailable(now, error, actions),
         }
     }
 
-    pub(super) fn unavailable(&mut self, now: Tick, error: StoreError, actions: &mut Vec<Action>) {
+    fn unavailable(&mut self, now: Tick, error: StoreError, actions: &mut Vec<Action>) {
         if error.kind != StoreErrorKind::Unavailable {
             return self.withdraw(now, Outcome::Unavailable(error), actions);
         }
@@ -109,7 +118,6 @@ impl Supervisor {
                 self.withdraw(now, Outcome::Skipped(Skip::Unavailable(error)), actions);
             }
             OnUnavailable::Run => {
-                self.granted_at = Some(now);
                 // It may have been granted after all: nobody would refresh or release it.
                 actions.push(Action::Withdraw);
                 actions.push(Action::Say(Message::RunsUnlocked { error }));
@@ -121,7 +129,7 @@ impl Supervisor {
     /// Ends without the lock. A request that failed before may still arrive at
     /// the store, and must not become a holder that nobody knows of.
     pub(super) fn give_up(&mut self, now: Tick, outcome: Outcome, actions: &mut Vec<Action>) {
-        if self.troubled {
+        if self.uncertain {
             self.withdraw(now, outcome, actions);
         } else {
             self.finish(outcome, actions);
@@ -129,8 +137,12 @@ impl Supervisor {
     }
 
     pub(super) fn withdraw(&mut self, now: Tick, outcome: Outcome, actions: &mut Vec<Action>) {
+        let at_most = match outcome {
+            Outcome::Interrupted(_) => WITHDRAW_MAX,
+            _ => WITHDRAW_CALMLY_MAX,
+        };
         self.phase = Phase::Withdrawing {
-            until: now + WITHDRAW_MAX,
+            until: now + at_most,
             outcome,
         };
         actions.push(Action::Withdraw);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, Child, OnLost, Phase, Supervisor};
+use super::{Action, Child, OnLost, Outage, Phase, Supervisor};
 use crate::clock::Tick;
 use crate::exit::Outcome;
 use crate::message::{LossCause, Message, Reaction};
@@ -35,14 +35,14 @@ impl Supervisor {
         match result {
             Ok(answer @ (Refresh::Held(_) | Refresh::Retaken(_))) => {
                 lease.confirmed(sent_at);
-                if let Refresh::Retaken(_) = answer {
-                    actions.push(Action::Say(Message::Retaken));
-                } else if self.troubled {
-                    actions.push(Action::Say(Message::RefreshedAgain));
-                } else {
-                    actions.push(Action::Say(Message::Refreshed));
-                }
-                self.troubled = false;
+                actions.push(Action::Say(match (answer, self.outage) {
+                    (Refresh::Retaken(_), _) => Message::Retaken,
+                    (_, Outage::None) => Message::Refreshed,
+                    (_, outage) => Message::RefreshedAgain {
+                        told: outage == Outage::Told,
+                    },
+                }));
+                self.outage = Outage::None;
             }
             // Still ours until the lease ends, and to be released by us; but the
             // store extends it no more.
@@ -66,8 +66,16 @@ impl Supervisor {
                 if matches!(self.phase, Phase::Running) {
                     let urgent =
                         error.kind != StoreErrorKind::Unavailable || left < self.plan.terms.ttl / 3;
-                    let first = urgent && !self.troubled;
-                    self.troubled |= urgent;
+                    let first = urgent && self.outage != Outage::Told;
+                    if first {
+                        self.outage = Outage::Told;
+                    } else if self.outage == Outage::None {
+                        self.outage = Outage::Quiet;
+                    }
+                    // A lock without end is not stopped for; nor is a command
+                    // that is to go on.
+                    let stops = self.plan.on_lost == OnLost::Stop && !self.plan.unending;
+                    let left = stops.then_some(left);
                     actions.push(Action::Say(Message::RefreshFailed { error, left, first }));
                 }
             }
@@ -87,9 +95,13 @@ impl Supervisor {
             OnLost::Continue => Reaction::Continues,
             OnLost::Stop => {
                 let kill_in = self.stop(now, kill_after, actions);
-                Reaction::Stops {
-                    signal: self.plan.stop_signal,
-                    kill_in,
+                if kill_in.is_zero() {
+                    Reaction::Kills
+                } else {
+                    Reaction::Stops {
+                        signal: self.plan.stop_signal,
+                        kill_in,
+                    }
                 }
             }
         };
@@ -126,7 +138,12 @@ impl Supervisor {
                     killed_at: None,
                     reported: false,
                 };
-                actions.push(Action::StopTree(self.plan.stop_signal));
+                if now < latest {
+                    actions.push(Action::StopTree(self.plan.stop_signal));
+                } else {
+                    // Too late for that: it would also wake what is stopped.
+                    self.kill_if_due(now, actions);
+                }
             }
         }
         latest.since(now)
@@ -231,6 +248,6 @@ impl Supervisor {
     }
 
     pub(super) fn max_runtime_at(&self) -> Option<Tick> {
-        Some(self.granted_at? + self.plan.max_runtime?)
+        Some(self.started_at? + self.plan.max_runtime?)
     }
 }

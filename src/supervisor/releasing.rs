@@ -13,19 +13,22 @@ const RELEASE_MAX: Duration = Duration::from_secs(2);
 
 impl Supervisor {
     pub(super) fn release(&mut self, now: Tick, actions: &mut Vec<Action>) {
-        let deadline = self.lease.as_ref().map(Lease::deadline);
-        match deadline {
-            Some(deadline) if now < deadline => {
-                let until = (now + RELEASE_MAX).min(deadline);
-                self.phase = Phase::Releasing {
-                    until,
-                    signalled: false,
-                };
-                actions.push(Action::Release);
-            }
-            // Lost, run unlocked, or ended so late that there is nothing left to give back.
-            _ => self.finish_ended(actions),
+        // Lost, or never held: there is nothing to give back.
+        let Some(deadline) = self.lease.as_ref().map(Lease::deadline) else {
+            return self.finish_ended(actions);
+        };
+        let mut until = now + RELEASE_MAX;
+        if now < deadline {
+            until = until.min(deadline);
+        } else if self.not_started.is_none() {
+            // It outlived its lease, whatever the store says now.
+            self.lost_at_end(now, LossCause::Overslept, actions);
         }
+        self.phase = Phase::Releasing {
+            until,
+            signalled: false,
+        };
+        actions.push(Action::Release);
     }
 
     pub(super) fn released(

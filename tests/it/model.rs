@@ -21,8 +21,9 @@ use tasklock::supervisor::{Action, Answer, Event, OnLost, OnUnavailable, Plan, S
 enum Step {
     /// Time passes; the supervisor is woken when it asked to be, and at the end.
     Pass(u64),
-    /// We are stopped (SIGSTOP, suspend) for this long, and woken only then.
-    Sleep(u64),
+    /// We are stopped (SIGSTOP, suspend) for this long, and woken only then,
+    /// perhaps by the end of the child.
+    Sleep(u64, bool),
     /// The request under way is answered.
     Reply(Reply),
     /// A signal comes.
@@ -68,7 +69,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         6 => (0u64..3000).prop_map(Step::Pass),
         2 => (3000u64..70_000).prop_map(Step::Pass),
-        1 => (0u64..90_000).prop_map(Step::Sleep),
+        1 => (0u64..90_000, any::<bool>()).prop_map(|(ms, ended)| Step::Sleep(ms, ended)),
         10 => reply.prop_map(Step::Reply),
         1 => (signal, origin).prop_map(|(signal, origin)| Step::Signal(signal, origin)),
         1 => any::<bool>().prop_map(Step::ChildEnds),
@@ -131,6 +132,8 @@ struct World {
     keeper_dead: bool,
     /// We were asleep at some time: what was due then came late.
     slept: bool,
+    /// The child ended by itself after its lease.
+    ended_late: bool,
     releases_after_spawn: u32,
     /// The end of the lease by the last confirmed answer.
     deadline: Tick,
@@ -151,6 +154,7 @@ impl World {
             lost: false,
             keeper_dead: false,
             slept: false,
+            ended_late: false,
             releases_after_spawn: 0,
             deadline: Tick::NEVER,
             outcome: None,
@@ -217,10 +221,14 @@ impl World {
                 events.push(Event::TreeGone);
             }
             Action::StopTree(_) => {
+                prop_assert!(
+                    !self.must_stop() || self.now < self.deadline,
+                    "woken after its lease"
+                );
                 prop_assert!(self.spawned, "a signal to nobody");
                 let latest = self.deadline - self.plan.terms.margin - self.plan.terms.kill_after;
                 prop_assert!(
-                    self.plan.on_lost == OnLost::Continue
+                    !self.must_stop()
                         || self.slept
                         || self.lost
                         || self.keeper_dead
@@ -230,7 +238,11 @@ impl World {
                     latest
                 );
             }
-            Action::Forward(_) => prop_assert!(self.spawned, "a signal to nobody"),
+            Action::Forward(signal) => {
+                prop_assert!(self.spawned, "a signal to nobody");
+                let late = self.must_stop() && self.now >= self.deadline;
+                prop_assert!(signal != Signal::CONT || !late, "woken after its lease");
+            }
             Action::StopSelf | Action::Say(_) => {}
             Action::Finish(outcome) => {
                 prop_assert!(outcome != Outcome::Defect || self.keeper_dead, "a defect");
@@ -272,10 +284,14 @@ impl World {
         self.check()
     }
 
+    /// The lock is held, and the child may not outlive it.
+    fn must_stop(&self) -> bool {
+        self.plan.on_lost == OnLost::Stop && self.supervisor.fence().is_some()
+    }
+
     /// Woken in time, nothing of the tree is alive at the deadline.
     fn check(&self) -> Result<(), TestCaseError> {
-        let stops = self.plan.on_lost == OnLost::Stop && self.supervisor.fence().is_some();
-        if stops && self.outcome.is_none() {
+        if self.must_stop() && self.outcome.is_none() {
             prop_assert!(
                 !self.child || self.now < self.deadline,
                 "the child is alive at {:?}, the lease ended at {:?}",
@@ -345,10 +361,14 @@ impl World {
     fn step(&mut self, step: Step) -> Result<(), TestCaseError> {
         match step {
             Step::Pass(ms) => self.pass(self.now + Duration::from_millis(ms)),
-            Step::Sleep(ms) => {
+            Step::Sleep(ms, ended) => {
                 // Nothing can be promised of the time asleep, all of the time after.
                 self.slept = true;
                 self.now = self.now + Duration::from_millis(ms);
+                if ended {
+                    // Of all that waits for us, this comes first.
+                    self.step(Step::ChildEnds(false))?;
+                }
                 let wake = Event::Signal(Received {
                     signal: Signal::CONT,
                     origin: Origin::Process,
@@ -360,6 +380,8 @@ impl World {
             Step::Signal(signal, origin) => self.feed(Event::Signal(Received { signal, origin })),
             Step::ChildEnds(leaves) => {
                 if std::mem::take(&mut self.child) {
+                    let held = self.supervisor.fence().is_some();
+                    self.ended_late |= held && self.now >= self.deadline;
                     self.rest = leaves;
                     self.feed(Event::ChildEnded(ChildStatus::Exited(3)))?;
                     if !leaves {
@@ -416,7 +438,7 @@ proptest! {
             }
         }
         prop_assert!(world.outcome.is_some(), "it never ends: {:?}", world.supervisor);
-        if world.lost && world.spawned {
+        if world.ended_late || (world.lost && world.spawned) {
             prop_assert!(matches!(world.outcome, Some(Outcome::Lost(_))), "{:?}", world.outcome);
         }
     }

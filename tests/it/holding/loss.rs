@@ -55,7 +55,9 @@ fn a_recipe_job_that_came_in_after_a_stray_del_is_a_loss() {
         server.command(&["DEL", KEY]);
         server.command(&["SET", KEY, "1", "NX", "EX", "60"]);
     });
-    finished.expect_code(79).expect_stderr("plain SET … NX");
+    finished
+        .expect_code(79)
+        .expect_stderr("taken over by a job that leaves no details");
     assert_eq!(server.text(&["GET", KEY]).as_deref(), Some("1"));
 }
 
