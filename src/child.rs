@@ -132,6 +132,11 @@ impl Child {
         let whole_group = self.group == Group::Own && !self.reaped;
         // In the child's group one call reaches all at once, also what is just
         // being forked. The rest is sought one by one.
+        let mut tree = tree;
+        // Without /proc the child itself is known all the same.
+        if !self.reaped && !tree.contains(&self.pid) {
+            tree.push(self.pid);
+        }
         let apart: Vec<Pid> = tree
             .into_iter()
             .filter(|pid| !(whole_group && getpgid(Some(*pid)) == Ok(self.pid)))

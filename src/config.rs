@@ -17,7 +17,7 @@ use crate::duration;
 use crate::exit::{Code, Codes};
 use crate::lease::Terms;
 use crate::log::Format;
-use crate::message::Level;
+use crate::message::{Level, hide_urls};
 use crate::signals::Signal;
 use crate::store::redis::TlsFiles;
 use crate::store::target::Target;
@@ -188,6 +188,12 @@ impl Reader<'_> {
     /// `--ttl: …` and 64 from the command line, `TASKLOCK_TTL: …` and 78 from the environment.
     fn wrong(&self, id: &str, text: &str) -> ConfigError {
         let flag = id.replace('_', "-");
+        // A URL that slipped into the place of a value may hold a password.
+        let text = if id.starts_with("url") {
+            text.to_owned()
+        } else {
+            hide_urls(text)
+        };
         if self.in_environment(id) {
             ConfigError::config(format!("TASKLOCK_{}: {text}", id.to_uppercase()))
         } else {
@@ -254,6 +260,10 @@ impl Reader<'_> {
     }
 
     fn name(&self, name: &str) -> Result<LockName, ConfigError> {
+        if name.contains("://") && name.contains('@') {
+            let text = "--name: that looks like the URL of a store, give it with --url";
+            return Err(ConfigError::usage(text));
+        }
         LockName::new(name).map_err(|error| ConfigError::usage(format!("--name: {error}")))
     }
 
@@ -276,7 +286,9 @@ impl Reader<'_> {
         let url_file = self.path("url_file", args.url_file)?;
         let (source, urls) = self.urls(&args.url, url_file.as_deref())?;
         // A site's certificates do not bind a run that goes elsewhere.
-        let encrypted = urls.iter().any(|url| url.starts_with("rediss"));
+        let encrypted = urls
+            .iter()
+            .any(|url| url.to_ascii_lowercase().starts_with("rediss"));
         let tls_file = |id: &str, path: Option<PathBuf>| {
             let path = self.path(id, path)?;
             Ok(path.filter(|_| encrypted || !self.in_environment(id)))

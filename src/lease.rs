@@ -26,7 +26,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFFS_PER_TTL: u32 = 50;
 
-/// The durations that rule a lease. [`Terms::room_error`] holds them to each other.
+/// The durations that rule a lease. [`Terms::fit`] holds them to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// How long the lease outlives its last refresh.
@@ -79,7 +79,6 @@ impl Terms {
 #[derive(Clone, Debug)]
 pub struct Lease {
     terms: Terms,
-    granted_at: Tick,
     deadline: Tick,
     /// When to send the next refresh; None while one is under way.
     refresh_at: Option<Tick>,
@@ -93,7 +92,6 @@ impl Lease {
         let first = (terms.ttl / REFRESHES_PER_TTL).min(FIRST_REFRESH_MAX);
         Lease {
             terms,
-            granted_at: sent_at,
             deadline: sent_at + terms.ttl - terms.drift,
             refresh_at: Some(sent_at + first),
             backoff: Lease::first_backoff(&terms),
@@ -144,12 +142,6 @@ impl Lease {
     #[must_use]
     pub fn refresh_at(&self) -> Option<Tick> {
         self.refresh_at
-    }
-
-    /// When the lock was granted, by our clock.
-    #[must_use]
-    pub fn granted_at(&self) -> Tick {
-        self.granted_at
     }
 
     /// When the child must be dead.

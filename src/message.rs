@@ -180,6 +180,7 @@ impl Message {
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
+            Message::LocalOnly => Level::Error,
             // That a store is out of reach is no everyday skip.
             Message::Skipped(Skip::Unavailable(_)) => Level::Error,
             Message::Skipped(_) => Level::Notice,

@@ -76,6 +76,12 @@ impl Destination {
         }
     }
 
+    /// Whether writing may wait for a reader.
+    #[must_use]
+    pub fn may_block(&self) -> bool {
+        matches!(self, Destination::Stream(_))
+    }
+
     /// Writes `report`.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use crate::identity::user_at_host;
 use crate::inbox::{Inbox, Incoming, Post};
 use crate::keeper::{Keeper, Request, Timeouts};
 use crate::log::Log;
-use crate::message::Message;
+use crate::message::{Message, hide_urls};
 use crate::report::{Destination, Report};
 use crate::signals::{Signal, Signals};
 use crate::store::target::Distance;
@@ -46,6 +46,8 @@ fn attempt(run: &Run, log: &Log) -> Result<Ending> {
     // Before signals are held: a FIFO that nobody reads from holds us up here,
     // as it does a shell, and has to remain interruptible.
     let report = run.report.as_deref().map(check_report).transpose()?;
+    // This may ask the network for our name.
+    let holder = holder(run)?;
     // From here on no signal is lost: before, one ends us, and nothing is held.
     let signals = Signals::hold().context("cannot receive signals")?;
     let started_at = Timestamp::now();
@@ -53,11 +55,15 @@ fn attempt(run: &Run, log: &Log) -> Result<Ending> {
         log.say(&Message::LocalOnly);
     }
     let (inbox, post) = Inbox::new(signals).context("cannot wait for events")?;
-    let mut work = Work::new(run, log, inbox, post)?;
+    let mut work = Work::new(run, holder, log, (inbox, post))?;
     let asked_at = clock::now();
     let outcome = work.supervise()?;
     if let (Some(destination), Some(path)) = (report, &run.report) {
         let report = work.report_of(&outcome, asked_at, started_at);
+        if destination.may_block() {
+            // Nothing is held any more, and whoever waits for us can end it.
+            work.inbox.signals().let_go();
+        }
         if let Err(error) = destination.write(&report) {
             log.say(&Message::NotReported {
                 path: path.display().to_string(),
@@ -83,12 +89,17 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(run: &'a Run, log: &'a Log, inbox: Inbox, post: Post) -> Result<Work<'a>> {
+    fn new(
+        run: &'a Run,
+        holder: Holder,
+        log: &'a Log,
+        (inbox, post): (Inbox, Post),
+    ) -> Result<Work<'a>> {
         let claim = Claim {
             name: run.lock.name.clone(),
             token: Token::fresh().context("cannot make a token")?,
             ttl: run.terms.ttl,
-            holder: holder(run)?,
+            holder,
         };
         let timeouts = Timeouts {
             acquire: run.lock.store_timeout,
@@ -313,7 +324,7 @@ fn chain() -> Option<String> {
 /// arguments may hold a password, and other hosts' logs are no place for it.
 fn holder(run: &Run) -> Result<Holder> {
     let command = run.command.first().map(|name| name.to_string_lossy());
-    let command = command.unwrap_or_default();
+    let command = hide_urls(&command.unwrap_or_default());
     Ok(Holder {
         id: random_hex::<8>().context("cannot make an id")?,
         who: run.holder.clone().unwrap_or_else(user_at_host),

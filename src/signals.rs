@@ -172,6 +172,12 @@ impl Signals {
         })
     }
 
+    /// Lets the signals act on us again, as when we were started.
+    pub fn let_go(&self) {
+        let mask = Some(&self.original_mask);
+        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, mask, None);
+    }
+
     /// The mask we were started with, which is the child's.
     #[must_use]
     pub fn original_mask(&self) -> SigSet {

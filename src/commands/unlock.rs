@@ -15,6 +15,7 @@ use crate::store::{Held, Unlock, Unlocked};
 /// # Errors
 /// [`crate::store::StoreError`] when the store does not answer.
 pub fn unlock(lock: &Lock, how: Unlock) -> Result<Ending> {
+    super::tell_where(lock);
     let mut store = lock.target.open(&lock.key_prefix);
     let unlocked = store.unlock(&lock.name, how, &user_at_host(), lock.store_timeout)?;
     let name = escape(lock.name.as_str());
@@ -22,7 +23,7 @@ pub fn unlock(lock: &Lock, how: Unlock) -> Result<Ending> {
         Unlocked::Free => ("already free".to_owned(), Code::Ok),
         Unlocked::Asked(held) => (
             format!(
-                "{}: asked to stop; it stops its command and releases the lock at its next refresh",
+                "{}: asked to stop; if it is alive, it stops its command and releases the lock at its next refresh",
                 held_text(&Held {
                     revoked: false, // it is what the rest of the line says
                     ..held

@@ -15,11 +15,15 @@ use crate::message::{escape, hide_urls};
 /// The format of the line that says why there are no settings.
 pub(super) fn wanted_format(arguments: &[OsString]) -> Format {
     let variable = env::var_os("TASKLOCK_LOG_FORMAT");
-    let mut flags = arguments.windows(2).filter_map(|pair| {
+    let ours: Vec<&OsString> = arguments.iter().take_while(|word| *word != "--").collect();
+    let mut flags = ours.windows(2).filter_map(|pair| {
         let attached = pair[1].to_str()?.strip_prefix("--log-format=");
-        attached.or_else(|| (pair[0] == "--log-format").then(|| pair[1].to_str())?)
+        attached.or_else(|| (*pair[0] == "--log-format").then(|| pair[1].to_str())?)
     });
-    match flags.next().or(variable.as_deref().and_then(OsStr::to_str)) {
+    match flags
+        .next_back()
+        .or(variable.as_deref().and_then(OsStr::to_str))
+    {
         Some("json") => Format::Json,
         _ => Format::Text,
     }

@@ -24,6 +24,7 @@
 //! | `h0` | details of its holder, JSON |
 //! | `c0` | end of its cooldown in ms; written by later versions, honoured by this one |
 //! | `x0`, `y0` | the fence that was revoked, and by whom |
+//! | `off` | the last token that was freed by force: never granted again either |
 //! | `rel` | the last 8 tokens that were released or withdrawn, newest first, with commas |
 //! | `o1`, `f1`… | the same of further places: reserved |
 //! | `q`, `w` | last ticket and head of the queue: reserved |
@@ -127,6 +128,11 @@ impl Server {
             Some(password) => Some(password.reveal()),
             None => None,
         };
+        // "…with args beginning with: '…'": of a long password only a piece.
+        let text = text
+            .split("with args beginning with")
+            .next()
+            .unwrap_or_default();
         match secret {
             Some(secret) if !secret.is_empty() => text.replace(secret, "***"),
             _ => text.to_owned(),

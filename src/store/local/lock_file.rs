@@ -234,6 +234,8 @@ impl LockFile {
                     ),
                 )
             })?;
+            // Before the new fence can be read: what comes after is meant for us.
+            self.directory.remove(&self.marker_name);
             self.write(&file, &record).inspect_err(|_| {
                 // Half a line would hide the last fence.
                 if let Some(previous) = previous {
@@ -243,14 +245,11 @@ impl LockFile {
             Ok(record)
         });
         match recorded {
-            Ok(record) => {
-                self.directory.remove(&self.marker_name);
-                Ok(Hold {
-                    token: claim.token.clone(),
-                    file,
-                    record,
-                })
-            }
+            Ok(record) => Ok(Hold {
+                token: claim.token.clone(),
+                file,
+                record,
+            }),
             Err(error) => {
                 let _ = file.unlock();
                 Err(error)

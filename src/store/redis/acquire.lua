@@ -1,7 +1,8 @@
 -- KEYS: 1 the lock, 2 its state hash. ARGV: 1 token, 2 ttl in ms, 3 holder as JSON.
 -- Answers: withdrawn | granted fence end | held who | cooling ms
 local me, ttl = ARGV[1], tonumber(ARGV[2])
-if is_gone(me) then return {'withdrawn'} end
+expect_master()
+if is_gone(me) or me == forced_off then return {'withdrawn'} end
 
 -- Ours already: the first answer was lost on its way.
 if owner == me and (key == me or not key and ending > now) then
@@ -29,7 +30,7 @@ end
 if cooling > now then return {'cooling', num(cooling - now)} end
 
 local granted = next_fence()
-redis.call('PERSIST', KEYS[2]) -- first, even if it does nothing: lifts the out-of-memory refusal
+redis.call('PERSIST', KEYS[2])
 redis.call('SET', KEYS[1], me, 'PX', ttl)
 redis.call('HSET', KEYS[2], 'v', '1', 'n', num(math.max(places, 1)), 'o0', me, 'f0', granted,
   'e0', num(now + ttl), 't0', num(ttl), 's0', num(now), 'h0', ARGV[3], 'x0', '', 'y0', '')

@@ -1,13 +1,14 @@
 -- KEYS: 1 the lock, 2 its state hash. ARGV: 1 token, 2 ttl in ms, 3 fence, 4 end last heard in ms, 5 holder as JSON.
 -- Answers: held end | retaken end | revoked by | taken who | moved | expired
 local me, ttl, mine, heard = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+expect_master()
 local ours = owner == me and fence == mine
 local forgotten = fence == '' -- every grant leaves a fence: nobody was granted since
 
 if (key == me or not key) and (ours or forgotten) then
   if not key and heard <= now then return {'expired'} end
   if revoked then return {'revoked', revoker} end
-  redis.call('PERSIST', KEYS[2]) -- first, even if it does nothing: lifts the out-of-memory refusal
+  redis.call('PERSIST', KEYS[2])
   if key then
     redis.call('PEXPIRE', KEYS[1], ttl)
   else

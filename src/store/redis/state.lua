@@ -5,7 +5,7 @@ local micros = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local now = math.floor(micros / 1000)
 local key = redis.pcall('GET', KEYS[1])
 local raw = redis.pcall('HMGET', KEYS[2],
-  'v', 'n', 'o0', 'f0', 'e0', 't0', 's0', 'h0', 'c0', 'x0', 'y0', 'rel', 'os')
+  'v', 'n', 'o0', 'f0', 'e0', 't0', 's0', 'h0', 'c0', 'x0', 'y0', 'rel', 'os', 'off')
 for place, reply in ipairs({key, raw}) do -- the error itself does not name the key
   if type(reply) == 'table' and reply.err then
     if string.find(reply.err, 'WRONGTYPE', 1, true) then return {'foreign', KEYS[place]} end
@@ -24,12 +24,17 @@ local revoked = fence ~= '' and raw[10] == fence
 local revoker = raw[11] or ''
 local gone = raw[12] or ''
 local once = raw[13]
+local forced_off = raw[14] or ''
 
 -- tostring() would give 1.79e+15
 local function num(x) return string.format('%.0f', x) end
 
 -- Larger than the last fence, and than any fence of lost data, as long as the clock is right.
 local function next_fence() return num(math.max((tonumber(fence) or 0) + 1, micros)) end
+
+-- Changes nothing, and fails on a replica: what that has seen decides nothing.
+-- On a server out of memory it lifts the refusal for the writes that follow.
+local function expect_master() redis.call('HDEL', KEYS[2], '') end
 
 -- Who has the lock, or false. The hash counts without the key while its lease
 -- still runs: then the key was evicted, or deleted by a job that did not own it.

@@ -18,9 +18,10 @@ if not who then -- only a cooldown stood in the way
   return {'free'}
 end
 redis.call('DEL', KEYS[1])
-if owner ~= '' then gone = with_gone(owner) end
+-- Not among the released: its own release has to hear that it was not ours.
+if owner ~= '' then forced_off = owner end
 owner = ''
 -- The fence moves: the old holder learns at its next refresh that it lost the lock.
-redis.call('HSET', KEYS[2], 'v', '1', 'o0', '', 'f0', next_fence(), 'c0', '', 'rel', gone)
+redis.call('HSET', KEYS[2], 'v', '1', 'o0', '', 'f0', next_fence(), 'c0', '', 'off', forced_off)
 let_rest()
 return {'freed', who}

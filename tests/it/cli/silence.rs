@@ -13,7 +13,7 @@ fn a_run_that_got_its_lock_says_nothing_of_its_own() {
 }
 
 #[test]
-fn a_store_that_nobody_chose_is_told_in_one_line_unless_quiet() {
+fn a_store_that_nobody_chose_is_told_in_one_line_also_with_quiet() {
     let name = format!("it-{}", std::process::id());
     let run = || Tasklock::new().args(["--name", &name]);
     let finished = run().arg("true").run();
@@ -26,11 +26,11 @@ fn a_store_that_nobody_chose_is_told_in_one_line_unless_quiet() {
     ] {
         finished.expect_stderr(fragment);
     }
-    run()
-        .args(["-q", "true"])
-        .run()
-        .expect_code(0)
-        .expect_silent();
+    let quiet = run().args(["-q", "true"]).run();
+    assert_eq!(quiet.stderr, finished.stderr);
+    let status = Tasklock::new().args(["status", &name]).run();
+    status.expect_code(0);
+    assert_eq!(status.stderr, finished.stderr);
     run()
         .url("local:")
         .arg("true")

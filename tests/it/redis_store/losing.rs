@@ -1,9 +1,10 @@
 //! What a refresh says when the key, the state or the server's data are gone.
 
-use tasklock::store::{Grant, Held, Loss, Refresh, Release, Unlock};
+use tasklock::store::{Grant, Held, Loss, Refresh, Release, StoreErrorKind, Unlock};
 
 use super::{KEY, STATE, claim, short_claim, start, wait_until_free};
-use crate::support::store::{grant, held, keep, refresh, release, unlock};
+use crate::support::redis::Server;
+use crate::support::store::{TIMEOUT, grant, held, keep, open, refresh, release, unlock};
 
 /// As heard by a holder whose lease has ended since.
 fn ended(grant: Grant) -> Grant {
@@ -218,4 +219,25 @@ fn a_holder_that_is_asked_is_not_given_more_time() {
     let answer = refresh(&mut *store, &mine, &granted);
     assert!(matches!(answer, Refresh::Revoked { .. }), "{answer:?}");
     assert!(server.number(&["PTTL", KEY]) <= 30_000);
+}
+
+#[test]
+fn a_replica_decides_nothing() {
+    let server = Server::start();
+    let mut store = open(&server.unix_url());
+    let named = crate::support::store::claim;
+    let (mine, lost) = (named("job", "a"), named("other", "a"));
+    let granted = grant(&mut *store, &mine);
+    let gone = grant(&mut *store, &lost);
+    // It has never seen the grant of the one, and not yet the end of the other.
+    server.command(&["DEL", "task_lock:other", "{task_lock:other}:st"]);
+    server.command(&["REPLICAOF", "127.0.0.1", "1"]);
+    for (claim, grant) in [(&mine, &granted), (&lost, &gone)] {
+        let error = store.refresh(claim, grant, TIMEOUT).unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
+    }
+    for name in ["job", "other"] {
+        let error = store.acquire(&named(name, "b"), TIMEOUT).unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
+    }
 }

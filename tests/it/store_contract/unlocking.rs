@@ -68,8 +68,10 @@ pub(super) fn a_lock_freed_by_force_and_taken_by_another_is_left_alone_by_its_ol
         }
         other => panic!("{other:?}"),
     }
-    // Whatever it is told, for it may have been withdrawn by the force.
-    release(&mut *store, &mine);
+    match release(&mut *store, &mine) {
+        Release::NotOurs(Some(seen)) => assert_eq!(seen.holder, Some(other.holder.clone())),
+        answer => panic!("{answer:?}"),
+    }
     held(&mut *store, &claim("job", "c"));
     keep(&mut *others, &other, &second);
 }
