@@ -73,8 +73,7 @@ _tasklock()
         --on-unavailable) mapfile -t COMPREPLY < <(compgen -W 'fail run skip' -- "$value") ;;
         --log-format) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$value") ;;
         --signal)
-            mapfile -t COMPREPLY < <(compgen -A signal -- "SIG${value#SIG}")
-            [[ $value == SIG* ]] || COMPREPLY=("${COMPREPLY[@]#SIG}")
+            mapfile -t COMPREPLY < <(compgen -W 'TERM INT HUP QUIT KILL USR1 USR2' -- "$value")
             ;;
     esac
     if [[ $option ]]; then

@@ -125,7 +125,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub report: Option<PathBuf>,
 
-    /// Do not say that a run was skipped
+    /// Do not say that a run was skipped because of somebody else
     #[arg(short, long, env = "TASKLOCK_QUIET", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub quiet: bool,
 
@@ -142,7 +142,7 @@ pub struct RunArgs {
     )]
     pub log_format: Option<String>,
 
-    /// The command and its arguments, executed directly, never by a shell
+    /// The command and its arguments, executed directly, not by a shell
     #[arg(
         value_name = "COMMAND",
         required = true,
