@@ -31,6 +31,7 @@ const DENYING_PHRASES: &[&str] = &[
     "invalid username-password",
     "arguments for 'auth'",          // AUTH user password before Redis 6
     "The user executing the script", // ACLs inside a script, Redis 6 and 7.0
+    "ACL failure in script",         // the same since Redis 7.2, and in Valkey
 ];
 
 /// The codes that only a Cluster gives.
@@ -147,7 +148,9 @@ pub(super) fn of_answer(server: &Server, answer: &str) -> StoreError {
         let text = format!("{server} is a Redis Cluster, use {scheme}://{host}: {said}");
         (StoreErrorKind::Misconfigured, text)
     } else if has(DENYING) || phrase(DENYING_PHRASES) {
-        let what = if code_of(answer) == Some("NOPERM") || phrase(&["The user executing"]) {
+        let what = if code_of(answer) == Some("NOPERM")
+            || phrase(&["The user executing", "ACL failure"])
+        {
             "permission"
         } else {
             "credentials"

@@ -5,7 +5,7 @@ use crate::support::redis::Server;
 use crate::support::running::Finished;
 
 /// Keys and commands of a user that may do all that tasklock needs.
-const ALLOWED: &str = "~task_lock:* ~{task_lock:* &task_lock:* +@all";
+const ALLOWED: &str = "resetchannels ~task_lock:* ~{task_lock:* &task_lock:* +@all";
 
 fn run(url: &str) -> Finished {
     let finished = tasklock(url).arg("-vv").sh("echo ran").run();
