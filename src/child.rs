@@ -18,9 +18,8 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal as Known, pthread_sigmask};
 use nix::unistd::{Pid, getpgid, getpgrp, getpid, getppid, tcgetpgrp, tcsetpgrp};
 
-use crate::config::plain;
 use crate::exit::{ChildStatus, StartError};
-use crate::message::{escape, hide_urls};
+use crate::message::{escape, hide_urls, plain};
 use crate::signals::{self, Signal};
 use crate::supervisor::Event;
 

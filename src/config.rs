@@ -17,7 +17,7 @@ use crate::duration;
 use crate::exit::{Code, Codes};
 use crate::lease::Terms;
 use crate::log::Format;
-use crate::message::{Level, hide_urls};
+use crate::message::{Level, hide_urls, plain};
 use crate::signals::Signal;
 use crate::store::redis::TlsFiles;
 use crate::store::target::Target;
@@ -515,17 +515,6 @@ fn cut(text: &str) -> String {
     text.chars().take(TEXT_MAX_CHARS).collect()
 }
 
-/// An I/O error without its number: `no such file or directory`.
-#[must_use]
-pub fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(chars).collect()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -551,11 +540,5 @@ mod tests {
     fn the_definition_of_the_command_line_is_sound() {
         cli::command().build();
         cli::command().debug_assert();
-    }
-
-    #[test]
-    fn io_errors_are_told_without_their_number() {
-        let error = std::io::Error::from_raw_os_error(2);
-        assert_eq!(plain(&error), "no such file or directory");
     }
 }

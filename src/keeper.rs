@@ -15,8 +15,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock::{self, Tick};
-use crate::config::plain;
 use crate::inbox::Post;
+use crate::message::plain;
 use crate::store::target::Distance;
 use crate::store::{Acquire, Claim, Fence, Grant, Refresh, Store, StoreError, StoreErrorKind};
 use crate::supervisor::{Answer, Event};

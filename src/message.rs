@@ -523,6 +523,17 @@ pub fn hide_urls(text: &str) -> String {
     format!("{}…{}", &text[..start], &text[end.unwrap_or(text.len())..])
 }
 
+/// An I/O error without its number: `no such file or directory`.
+#[must_use]
+pub fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(chars).collect()
+    })
+}
+
 fn millis(duration: Duration) -> Value {
     json!(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
@@ -602,5 +613,11 @@ mod tests {
         });
         let text = Message::Skipped(Skip::Held(held)).text("a\x07b");
         assert!(!text.contains(char::is_control), "{text:?}");
+    }
+
+    #[test]
+    fn io_errors_are_told_without_their_number() {
+        let error = std::io::Error::from_raw_os_error(2);
+        assert_eq!(plain(&error), "no such file or directory");
     }
 }

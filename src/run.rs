@@ -13,13 +13,13 @@ use jiff::Timestamp;
 
 use crate::child::{AfterOurDeath, Child, Group, Start};
 use crate::clock::{self, Tick};
-use crate::config::{ConfigError, Run, plain};
+use crate::config::{ConfigError, Run};
 use crate::exit::{ChildStatus, Ending, Outcome, Skip};
 use crate::identity::user_at_host;
 use crate::inbox::{Inbox, Incoming, Post};
 use crate::keeper::{Keeper, Request, Timeouts};
 use crate::log::Log;
-use crate::message::{Message, hide_urls};
+use crate::message::{Message, hide_urls, plain};
 use crate::report::{Destination, Report};
 use crate::signals::{Signal, Signals};
 use crate::store::target::Distance;

@@ -37,7 +37,6 @@ pub(crate) mod tls;
 mod wire;
 
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -337,14 +336,4 @@ impl Store for RedisStore {
         };
         self.step(&script, timeout, answer::unlocked)
     }
-}
-
-/// An error of the system in the style of our messages: `connection refused`.
-fn lower(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(chars).collect()
-    })
 }

@@ -1,6 +1,5 @@
 //! The integration tests: the real program on real servers. One binary, linked once.
 
-// The helpers of a test are not `#[test]` functions, so clippy.toml's exception does not reach them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

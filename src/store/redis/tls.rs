@@ -162,7 +162,7 @@ fn read(flag: &str, file: &Path) -> Result<Vec<u8>, String> {
         format!(
             "cannot read {flag} {}: {}",
             file.display(),
-            super::lower(&error)
+            crate::message::plain(&error)
         )
     })
 }

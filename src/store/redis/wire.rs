@@ -20,7 +20,8 @@ use redis::{Parser, Value};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
-use super::{Address, Server, lower};
+use super::{Address, Server};
+use crate::message::plain;
 
 /// The longest answer we read, in bytes. Our scripts answer with less than 5 KiB.
 const ANSWER_MAX: usize = 64 * 1024;
@@ -380,7 +381,7 @@ fn dial_tcp(host: &str, port: u16, deadline: Instant) -> Result<Socket, Fault> {
                 return Ok(Socket::Tcp(tcp));
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => fault = Fault::NotConnected,
-            Err(error) => fault = Fault::Unreachable(lower(&error)),
+            Err(error) => fault = Fault::Unreachable(plain(&error)),
         }
     }
     Err(fault)
@@ -396,7 +397,7 @@ fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, 
             .to_socket_addrs()
             .map(Iterator::collect)
     };
-    aside(deadline, lookup)?.map_err(|error| Fault::Unreachable(lower(&error)))
+    aside(deadline, lookup)?.map_err(|error| Fault::Unreachable(plain(&error)))
 }
 
 /// Connecting to a unix socket blocks while the server's backlog is full, and std has no timeout for it.
@@ -404,9 +405,9 @@ fn dial_unix(path: PathBuf, deadline: Instant) -> Result<Socket, Fault> {
     match aside(deadline, move || UnixStream::connect(path))? {
         Ok(unix) => Ok(Socket::Unix(unix)),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            Err(Fault::Forbidden(lower(&error)))
+            Err(Fault::Forbidden(plain(&error)))
         }
-        Err(error) => Err(Fault::Unreachable(lower(&error))),
+        Err(error) => Err(Fault::Unreachable(plain(&error))),
     }
 }
 
@@ -422,7 +423,7 @@ fn aside<T: Send + 'static>(
             // Nobody listens any more after the deadline.
             let _ = done.send(step());
         })
-        .map_err(|error| Fault::Unreachable(lower(&error)))?;
+        .map_err(|error| Fault::Unreachable(plain(&error)))?;
     // A thread that died sent nothing, which is the same to us.
     result
         .recv_timeout(deadline.saturating_duration_since(Instant::now()))
@@ -441,6 +442,6 @@ fn fault_of(error: &io::Error) -> Fault {
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             Fault::Broken("the server closed the connection".to_owned())
         }
-        None => Fault::Broken(lower(error)),
+        None => Fault::Broken(plain(error)),
     }
 }
