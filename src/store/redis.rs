@@ -173,7 +173,8 @@ impl fmt::Display for Server {
 pub struct RedisStore {
     server: Arc<Server>,
     key_prefix: String,
-    connection: Option<Connection>,
+    /// With the time of its last answer.
+    connection: Option<(Connection, Instant)>,
 }
 
 impl RedisStore {
@@ -229,10 +230,11 @@ impl RedisStore {
     /// is dialled again and the request repeated, once, by the same deadline.
     fn request(&mut self, packed: &[u8], timeout: Duration) -> Result<Value, Fault> {
         let deadline = Instant::now() + timeout.min(TIMEOUT_MAX);
-        if let Some(mut kept) = self.connection.take() {
+        let kept = self.connection.take();
+        if let Some((mut kept, _)) = kept.filter(|(_, used)| used.elapsed() < IDLE_MAX) {
             match kept.request(packed, deadline) {
                 Ok(value) => {
-                    self.connection = Some(kept);
+                    self.connection = Some((kept, Instant::now()));
                     return Ok(value);
                 }
                 Err(Fault::Broken(_)) => {}
@@ -241,10 +243,15 @@ impl RedisStore {
         }
         let mut fresh = Connection::dial(&self.server, deadline)?;
         let value = fresh.request(packed, deadline)?;
-        self.connection = Some(fresh);
+        self.connection = Some((fresh, Instant::now()));
         Ok(value)
     }
 }
+
+/// A connection that was idle for longer is dialled anew: a NAT or a firewall may
+/// have forgotten it, and drops in silence what comes then. Some do so after a
+/// minute; with the default ttl a refresh comes every ten seconds.
+const IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// More than any request needs, and little enough to be added to an `Instant`.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);

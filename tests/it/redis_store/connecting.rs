@@ -5,6 +5,7 @@ use std::net::Shutdown;
 use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use tasklock::store::{Acquire, Fence, Release, StoreErrorKind};
 
@@ -157,4 +158,19 @@ fn connections_are_not_inherited_by_the_job() {
     wait_until(|| count() == before);
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_connection_that_was_idle_for_long_is_not_trusted() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.address());
+    let mut store = open(&proxy.url());
+    let mine = claim("a");
+    let granted = grant(&mut *store, &mine);
+    keep(&mut *store, &mine, &granted);
+    assert_eq!(proxy.connections(), 1);
+    // Idleness is the one thing that only time brings; the other tests run meanwhile.
+    thread::sleep(Duration::from_secs(31));
+    assert_eq!(release(&mut *store, &mine), Release::Released);
+    assert_eq!(proxy.connections(), 2);
 }
