@@ -127,15 +127,14 @@ impl Child {
     /// Sends `signal` once to the child and to each of its descendants, wherever
     /// they have gone, and wakes those that are stopped.
     pub fn signal_tree(&self, signal: Signal) {
-        let tree = self.descendants();
-        let whole_group = self.group == Group::Own && !self.reaped;
-        // In the child's group one call reaches all at once, also what is just
-        // being forked. The rest is sought one by one.
-        let mut tree = tree;
+        let mut tree = self.descendants();
         // Without /proc the child itself is known all the same.
         if !self.reaped && !tree.contains(&self.pid) {
             tree.push(self.pid);
         }
+        // In the child's group one call reaches all at once, also what is just
+        // being forked. The rest is sought one by one.
+        let whole_group = self.group == Group::Own && !self.reaped;
         let apart: Vec<Pid> = tree
             .into_iter()
             .filter(|pid| !(whole_group && getpgid(Some(*pid)) == Ok(self.pid)))

@@ -205,6 +205,11 @@ impl Reader<'_> {
         self.matches.value_source(id) == Some(ValueSource::CommandLine)
     }
 
+    /// The text of an option. A variable that is set to nothing is not set.
+    fn given<'t>(&self, id: &str, text: Option<&'t str>) -> Option<&'t str> {
+        text.filter(|text| !(text.is_empty() && self.in_environment(id)))
+    }
+
     fn path(&self, id: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, ConfigError> {
         match path {
             Some(path) if !path.as_os_str().is_empty() => Ok(Some(path)),
@@ -216,8 +221,7 @@ impl Reader<'_> {
     }
 
     fn duration(&self, id: &str, text: Option<&str>) -> Result<Option<Duration>, ConfigError> {
-        // A variable that is set to nothing is not set.
-        let Some(text) = text.filter(|text| !(text.is_empty() && self.in_environment(id))) else {
+        let Some(text) = self.given(id, text) else {
             return Ok(None);
         };
         let duration = duration::parse(text).map_err(|error| self.wrong(id, &error))?;
@@ -247,7 +251,7 @@ impl Reader<'_> {
         text: Option<&str>,
         choices: &[(&str, T)],
     ) -> Result<Option<T>, ConfigError> {
-        let Some(text) = text.filter(|text| !(text.is_empty() && self.in_environment(id))) else {
+        let Some(text) = self.given(id, text) else {
             return Ok(None);
         };
         match choices.iter().find(|(word, _)| *word == text) {
@@ -274,11 +278,10 @@ impl Reader<'_> {
 
     fn store(&self, name: LockName, args: StoreArgs) -> Result<Lock, ConfigError> {
         let store_timeout = self.duration("store_timeout", args.store_timeout.as_deref())?;
-        let key_prefix = args
-            .key_prefix
-            .clone()
-            .filter(|text| !(text.is_empty() && self.in_environment("key_prefix")))
-            .unwrap_or_else(|| DEFAULT_KEY_PREFIX.to_owned());
+        let key_prefix = self
+            .given("key_prefix", args.key_prefix.as_deref())
+            .unwrap_or(DEFAULT_KEY_PREFIX)
+            .to_owned();
         if key_prefix.contains(['{', '}']) || key_prefix.chars().any(char::is_control) {
             let text = "a prefix cannot contain control characters, \"{\" or \"}\"";
             return Err(self.wrong("key_prefix", text));
