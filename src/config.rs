@@ -21,7 +21,7 @@ use crate::message::{Level, hide_urls, plain};
 use crate::signals::Signal;
 use crate::store::redis::TlsFiles;
 use crate::store::target::Target;
-use crate::store::{LockName, Unlock};
+use crate::store::{LockName, Once, Unlock};
 use crate::supervisor::{OnLost, OnUnavailable};
 
 const DEFAULT_TTL: Duration = Duration::from_secs(60);
@@ -54,6 +54,16 @@ pub struct Run {
     pub lock: Lock,
     /// The timing of its lease.
     pub terms: Terms,
+    /// `--wait`: zero is a single try, [`Duration::MAX`] for ever.
+    pub wait: Duration,
+    /// `--slots`
+    pub slots: Option<u32>,
+    /// `--min-hold`
+    pub min_hold: Duration,
+    /// `--once-per`, `--once-key`, `--once-attempts`
+    pub once: Once,
+    /// `--jitter`
+    pub jitter: Duration,
     /// `--on-lost`
     pub on_lost: OnLost,
     /// `--on-unavailable`
@@ -437,6 +447,11 @@ impl Reader<'_> {
         }
         Ok(Run {
             terms,
+            wait: Duration::ZERO,
+            slots: None,
+            min_hold: Duration::ZERO,
+            once: Once::default(),
+            jitter: Duration::ZERO,
             on_lost: self
                 .choice("on_lost", args.on_lost.as_deref(), &on_lost)?
                 .unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! What a run came to, and the code that says so: the only mapping in the program.
 
 use crate::signals::Signal;
-use crate::store::{Held, StoreError, StoreErrorKind};
+use crate::store::{Done, Held, Holder, StoreError, StoreErrorKind};
 
 use std::time::Duration;
 
@@ -44,8 +44,12 @@ pub enum Outcome {
 pub enum Skip {
     /// Somebody else holds the lock.
     Held(Held),
+    /// It is free, but for this one, who is first in line and has not taken it yet.
+    Reserved(Option<Holder>),
     /// The last holder's minimum hold still runs, for this long.
     CoolingDown(Duration),
+    /// An earlier run has made this one unnecessary.
+    AlreadyDone(Done),
     /// The store cannot be reached, and `--on-unavailable skip` was given.
     Unavailable(StoreError),
 }

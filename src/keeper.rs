@@ -18,7 +18,9 @@ use crate::clock::{self, Tick};
 use crate::inbox::Post;
 use crate::message::plain;
 use crate::store::target::Distance;
-use crate::store::{Acquire, Claim, Fence, Grant, Refresh, Store, StoreError, StoreErrorKind};
+use crate::store::{
+    Acquire, Ask, Claim, End, Fence, Grant, Refresh, Store, StoreError, StoreErrorKind,
+};
 use crate::supervisor::{Answer, Event};
 
 /// What can be asked of the store.
@@ -210,7 +212,7 @@ impl Worker {
         let sent_at = clock::now();
         match request {
             Request::Acquire => {
-                let result = self.store.acquire(&self.claim, timeout);
+                let result = self.store.acquire(&self.claim, Ask::default(), timeout);
                 if let Ok(Acquire::Granted(grant)) = &result {
                     self.grant = Some(*grant);
                 }
@@ -221,6 +223,7 @@ impl Worker {
                 let grant = self.grant.unwrap_or(Grant {
                     fence: Fence(0),
                     end_ms: 0,
+                    slot: 0,
                 });
                 let result = self.store.refresh(&self.claim, &grant, timeout);
                 if let Ok(Refresh::Held(grant) | Refresh::Retaken(grant)) = &result {
@@ -228,7 +231,9 @@ impl Worker {
                 }
                 Answer::Refreshed { sent_at, result }
             }
-            Request::Release => Answer::Released(self.store.release(&self.claim, timeout)),
+            Request::Release => {
+                Answer::Released(self.store.release(&self.claim, End::Failed, timeout))
+            }
         }
     }
 }

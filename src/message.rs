@@ -8,13 +8,20 @@ use serde_json::{Map, Value, json};
 use crate::duration::show;
 use crate::exit::{Outcome, Skip, StartError};
 use crate::signals::Signal;
-use crate::store::{Fence, Held, Holder, StoreError};
+use crate::store::{Done, Fence, Held, Holder, Queued, StoreError};
 
 /// Something to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// No URL was configured.
     LocalOnly,
+    /// We stand in line for the lock.
+    Waiting {
+        /// Where in line, and for whom.
+        queued: Queued,
+        /// How long we will wait at the most. None: for ever.
+        left: Option<Duration>,
+    },
     /// The lock is ours.
     Acquired {
         /// Its fencing number.
@@ -183,7 +190,7 @@ impl Message {
             Message::LocalOnly => Level::Error,
             // That a store is out of reach is no everyday skip.
             Message::Skipped(Skip::Unavailable(_)) => Level::Error,
-            Message::Skipped(_) => Level::Notice,
+            Message::Skipped(_) | Message::Waiting { .. } => Level::Notice,
             Message::RefreshedAgain { told: false } => Level::Info,
             Message::Acquired { .. } | Message::Released { .. } => Level::Info,
             Message::RefreshFailed { first: false, .. } => Level::Info,
@@ -197,6 +204,7 @@ impl Message {
     pub fn event(&self) -> &'static str {
         match self {
             Message::LocalOnly => "local_only",
+            Message::Waiting { .. } => "waiting",
             Message::Acquired { .. } => "acquired",
             Message::Refreshed | Message::RefreshedAgain { .. } => "refreshed",
             Message::Retaken => "retaken",
@@ -227,6 +235,14 @@ impl Message {
                  this user only (set TASKLOCK_URL=redis://HOST for all hosts, or \
                  TASKLOCK_URL=local: to say that this is meant)"
                 .to_owned(),
+            Message::Waiting { queued, left } => format!(
+                "waiting for \"{name}\": {}{}",
+                queued_text(queued),
+                left.map_or_else(String::new, |left| format!(
+                    "; for {} at the most",
+                    show(left)
+                ))
+            ),
             Message::Acquired { fence, waited } => {
                 format!("acquired \"{name}\" in {}, fence {fence}", show(*waited))
             }
@@ -334,6 +350,15 @@ impl Message {
             fields.insert(key.to_owned(), value);
         };
         match self {
+            Message::Waiting { queued, left } => {
+                set("place", json!(queued.place));
+                if let Some(held) = &queued.held {
+                    set("holder", json!(held.holder));
+                    set("age_ms", held.age.map_or(Value::Null, millis));
+                    set("remaining_ms", held.remaining.map_or(Value::Null, millis));
+                }
+                set("left_ms", left.map_or(Value::Null, millis));
+            }
             Message::Acquired { fence, waited } => {
                 set("fence", json!(fence));
                 set("waited_ms", millis(*waited));
@@ -386,9 +411,15 @@ impl Message {
                 set("age_ms", held.age.map_or(Value::Null, millis));
                 set("remaining_ms", held.remaining.map_or(Value::Null, millis));
             }
+            Message::Skipped(Skip::Reserved(first)) => set("first_in_line", json!(first)),
             Message::Skipped(Skip::CoolingDown(remaining)) => {
                 set("remaining_ms", millis(*remaining));
             }
+            Message::Skipped(Skip::AlreadyDone(done)) => match done {
+                Done::Recently { ago } => set("done_ms_ago", millis(*ago)),
+                Done::SameKey => set("done", json!("same_key")),
+                Done::Attempts { count } => set("attempts", json!(count)),
+            },
             _ => {}
         }
         fields
@@ -434,6 +465,20 @@ impl LossCause {
 fn skip_text(name: &str, skip: &Skip) -> String {
     match skip {
         Skip::Held(held) => format!("\"{name}\" is {}", held_text(held)),
+        Skip::Reserved(first) => {
+            let first = first.as_ref().map_or_else(|| "another run".to_owned(), who);
+            format!("\"{name}\" is free, but {first} was in line for it first")
+        }
+        Skip::AlreadyDone(done) => match done {
+            Done::Recently { ago } => format!(
+                "\"{name}\" is done: a run that was asked for {} ago succeeded",
+                show(*ago)
+            ),
+            Done::SameKey => format!("\"{name}\" is done: it succeeded with the same --once-key"),
+            Done::Attempts { count } => format!(
+                "\"{name}\" has failed for now: {count} attempts were made, --once-attempts allows no more"
+            ),
+        },
         Skip::CoolingDown(remaining) => {
             format!(
                 "\"{name}\" is cooling down for another {}",
@@ -474,6 +519,20 @@ pub fn held_text(held: &Held) -> String {
         text.push_str(&format!(", reason: {}", escape(reason)));
     }
     text
+}
+
+/// `held by root@web3 pid 4121 (./backup.sh) since 02:00:03 (14m), lease ends in 52s; 2nd in line`
+#[must_use]
+pub fn queued_text(queued: &Queued) -> String {
+    let held = match &queued.held {
+        Some(held) => held_text(held),
+        None => "free, its turn is another's".to_owned(),
+    };
+    match queued.place {
+        Some(1) => format!("{held}; next in line"),
+        Some(place) => format!("{held}; number {place} in line"),
+        None => held,
+    }
 }
 
 fn who(holder: &Holder) -> String {

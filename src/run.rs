@@ -23,7 +23,7 @@ use crate::message::{Message, hide_urls, plain};
 use crate::report::{Destination, Report};
 use crate::signals::{Signal, Signals};
 use crate::store::target::Distance;
-use crate::store::{Claim, Fence, Held, Holder, Token, random_hex};
+use crate::store::{Claim, End, Fence, Held, Holder, Token, random_hex};
 use crate::supervisor::{Action, Answer, Event, OnLost, Plan, Supervisor};
 
 /// The holders that a job descends from, the outermost first.
@@ -100,6 +100,9 @@ impl<'a> Work<'a> {
             token: Token::fresh().context("cannot make a token")?,
             ttl: run.terms.ttl,
             holder,
+            slots: run.slots.unwrap_or(1),
+            min_hold: run.min_hold,
+            once: run.once.clone(),
         };
         let timeouts = Timeouts {
             acquire: run.lock.store_timeout,
@@ -220,7 +223,7 @@ impl<'a> Work<'a> {
         let (claim, timeout, post) = (self.claim.clone(), self.timeouts.acquire, self.post.clone());
         let work = move || {
             // Whatever it answers: nobody is left to act on it.
-            let _ = store.release(&claim, timeout);
+            let _ = store.release(&claim, End::Unstarted, timeout);
             post.send(Event::Answer(Answer::Withdrawn));
         };
         if thread::Builder::new()

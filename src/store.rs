@@ -10,6 +10,7 @@ pub mod redis;
 pub mod target;
 
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -144,6 +145,55 @@ pub struct Claim {
     pub ttl: Duration,
     /// Shown to whoever is skipped.
     pub holder: Holder,
+    /// How many places of the lock this run may choose from: it uses those below this number.
+    pub slots: u32,
+    /// From the grant, the place stays closed to others for at least this long.
+    pub min_hold: Duration,
+    /// What makes the run unnecessary.
+    pub once: Once,
+}
+
+/// What makes a run unnecessary: an earlier one that succeeded. The default: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Once {
+    /// The period of a schedule, which is to run once per tick: a success that
+    /// was asked for less than half of it before this run was.
+    pub per: Option<Period>,
+    /// The last success carried this key.
+    pub key: Option<String>,
+}
+
+/// A schedule's period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period {
+    /// From one tick to the next.
+    pub length: Duration,
+    /// How many runs may be granted the lock in one tick, as long as none succeeds.
+    pub attempts: u32,
+}
+
+/// How one request for the lock is meant. The default: a single try.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// Stand in line, if the lock is not granted at once. A run in line that no
+    /// longer wants the lock is taken out of it by [`Store::release`].
+    pub in_line: bool,
+    /// How long ago the run was asked for.
+    pub waited: Duration,
+}
+
+/// How a hold ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The run succeeded; this long ago it was asked for.
+    Succeeded {
+        /// From asking for the run to now.
+        waited: Duration,
+    },
+    /// It ran, without success.
+    Failed,
+    /// Nothing was run: neither a minimum hold nor an attempt is left of it.
+    Unstarted,
 }
 
 /// A lock that is held, as the store granted or last confirmed it.
@@ -154,6 +204,8 @@ pub struct Grant {
     /// End of the lease in milliseconds of the *store's* clock, sent along with
     /// the next refresh. Zero where the lock does not expire (the local store).
     pub end_ms: u64,
+    /// The place: 0 unless the lock has several.
+    pub slot: u32,
 }
 
 /// The lock of somebody else, as the store sees it.
@@ -174,15 +226,54 @@ pub struct Held {
 pub enum Acquire {
     /// The lock is ours.
     Granted(Grant),
-    /// Somebody else has it.
+    /// Somebody else has it (of several places, all; this is one of them).
     Held(Held),
-    /// Nobody has it, but its last holder asked for a minimum hold that still runs.
+    /// We stand in line for it; only with [`Ask::in_line`].
+    Queued(Queued),
+    /// It is free, but for the first in line, who has been told and has a
+    /// moment to take it. Only to a single try, which may ask again.
+    Reserved {
+        /// Who is first in line.
+        first: Option<Holder>,
+    },
+    /// Nobody has it, but its last holder asked for a minimum hold that still
+    /// runs. Whoever was in line is so no more.
     CoolingDown {
         /// Until it can be taken.
         remaining: Duration,
     },
+    /// There is no need to run. Whoever was in line is so no more.
+    Done(Done),
     /// This token was released or withdrawn before; it is never granted again.
     Withdrawn,
+}
+
+/// Our place in line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Queued {
+    /// Who has the lock (of several places, one of them). None: nobody just now.
+    pub held: Option<Held>,
+    /// 1 is next. None: the store cannot tell.
+    pub place: Option<u32>,
+    /// When to ask again at the latest, if the [`Store::bell`] does not ring before.
+    pub ask_in: Duration,
+}
+
+/// Why there is no need to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// A run of this tick has succeeded.
+    Recently {
+        /// How long ago it was asked for, by the store's clock.
+        ago: Duration,
+    },
+    /// The last success carried the same key.
+    SameKey,
+    /// This tick's attempts are used up, and none succeeded.
+    Attempts {
+        /// How many there were.
+        count: u32,
+    },
 }
 
 /// The answer to [`Store::refresh`].
@@ -227,6 +318,15 @@ pub enum Release {
 /// The answer to [`Store::inspect`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
+    /// The places of the lock that were ever used, from 0 on; at least one.
+    pub slots: Vec<Slot>,
+    /// How many stand in line. None: the store cannot tell.
+    pub waiting: Option<u32>,
+}
+
+/// One place of a lock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slot {
     /// Who has it; None: it is free.
     pub held: Option<Held>,
     /// The fence of the last grant; None: never granted, or forgotten.
@@ -244,11 +344,9 @@ pub enum Unlock {
     Force,
 }
 
-/// The answer to [`Store::unlock`].
+/// What [`Store::unlock`] did about one place that was held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unlocked {
-    /// Nobody held it.
-    Free,
     /// The holder has been asked.
     Asked(Held),
     /// It is free now; this one held it.
@@ -259,11 +357,21 @@ pub enum Unlocked {
 
 /// A place where locks live. Requests block, each for at most `timeout`.
 pub trait Store: Send {
-    /// Takes the lock if it is free, or ours already (a repeated request).
+    /// Takes the lock if it is free, or ours already (a repeated request); else
+    /// stands in line for it, if that is what `ask` means.
     ///
     /// # Errors
     /// [`StoreError`]: unknown whether it was granted.
-    fn acquire(&mut self, claim: &Claim, timeout: Duration) -> Result<Acquire, StoreError>;
+    fn acquire(
+        &mut self,
+        claim: &Claim,
+        ask: Ask,
+        timeout: Duration,
+    ) -> Result<Acquire, StoreError>;
+
+    /// A descriptor that becomes readable when it is worth asking again, while
+    /// we stand in line. Asking silences it.
+    fn bell(&self) -> Option<BorrowedFd<'_>>;
 
     /// Lets the lease run from now. `grant` is the last one confirmed.
     ///
@@ -276,11 +384,17 @@ pub trait Store: Send {
         timeout: Duration,
     ) -> Result<Refresh, StoreError>;
 
-    /// Gives the lock back, if it is ours, and has the token refused from now on.
+    /// Gives the lock back, if it is ours, leaves the line, and has the token
+    /// refused from now on.
     ///
     /// # Errors
     /// [`StoreError`]: unknown whether it is free; the lease ends by itself.
-    fn release(&mut self, claim: &Claim, timeout: Duration) -> Result<Release, StoreError>;
+    fn release(
+        &mut self,
+        claim: &Claim,
+        end: End,
+        timeout: Duration,
+    ) -> Result<Release, StoreError>;
 
     /// Looks, and changes nothing.
     ///
@@ -288,7 +402,8 @@ pub trait Store: Send {
     /// [`StoreError`]: no answer.
     fn inspect(&mut self, name: &LockName, timeout: Duration) -> Result<Status, StoreError>;
 
-    /// Frees the lock of somebody else, on behalf of `by` (`user@host`).
+    /// Frees the lock of somebody else, on behalf of `by` (`user@host`): every
+    /// place that is held, and says what became of each. A cooldown ends by force only.
     ///
     /// # Errors
     /// [`StoreError`]: unknown whether the request was noted.
@@ -298,7 +413,7 @@ pub trait Store: Send {
         how: Unlock,
         by: &str,
         timeout: Duration,
-    ) -> Result<Unlocked, StoreError>;
+    ) -> Result<Vec<Unlocked>, StoreError>;
 }
 
 /// Why there is no answer. Each text fits after `tasklock: ` and holds no password.

@@ -19,33 +19,39 @@ pub fn unlock(lock: &Lock, how: Unlock) -> Result<Ending> {
     let mut store = lock.target.open(&lock.key_prefix);
     let unlocked = store.unlock(&lock.name, how, &user_at_host(), lock.store_timeout)?;
     let name = escape(lock.name.as_str());
-    let (text, code) = match unlocked {
-        Unlocked::Free => ("already free".to_owned(), Code::Ok),
-        Unlocked::Asked(held) => (
+    if unlocked.is_empty() {
+        output::line(&format!("{name}: already free"));
+    }
+    let mut code = Code::Ok;
+    for unlocked in &unlocked {
+        output::line(&format!("{name}: {}", text(unlocked)));
+        if let Unlocked::CannotAsk(_) = unlocked {
+            code = Code::Skipped;
+        }
+    }
+    Ok(code.into())
+}
+
+fn text(unlocked: &Unlocked) -> String {
+    match unlocked {
+        Unlocked::Asked(held) => {
+            // That it is asked is what the rest of the line says.
+            let held = Held {
+                revoked: false,
+                ..held.clone()
+            };
             format!(
                 "{}: asked to stop; if it is alive, it stops its command and releases the lock at its next refresh",
-                held_text(&Held {
-                    revoked: false, // it is what the rest of the line says
-                    ..held
-                })
-            ),
-            Code::Ok,
-        ),
-        Unlocked::Freed(held) => (
-            format!(
-                "freed; it was {}; that job may run on until its next refresh",
                 held_text(&held)
-            ),
-            Code::Ok,
+            )
+        }
+        Unlocked::Freed(held) => format!(
+            "freed; it was {}; that job may run on until its next refresh",
+            held_text(held)
         ),
-        Unlocked::CannotAsk(held) => (
-            format!(
-                "{}, which cannot be asked to stop; --force frees the lock",
-                held_text(&held)
-            ),
-            Code::Skipped,
+        Unlocked::CannotAsk(held) => format!(
+            "{}, which cannot be asked to stop; --force frees the lock",
+            held_text(held)
         ),
-    };
-    output::line(&format!("{name}: {text}"));
-    Ok(code.into())
+    }
 }

@@ -20,12 +20,13 @@ mod lock_file;
 mod record;
 
 use std::collections::HashMap;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::store::{
-    Acquire, Claim, Grant, Held, LockName, Loss, Refresh, Release, Status, Store, StoreError,
-    Token, Unlock, Unlocked,
+    Acquire, Ask, Claim, End, Grant, Held, LockName, Loss, Refresh, Release, Slot, Status, Store,
+    StoreError, Token, Unlock, Unlocked,
 };
 use directory::{Directory, Place};
 use lock_file::{Hold, LockFile, Look, Taken};
@@ -74,7 +75,12 @@ impl LocalStore {
 }
 
 impl Store for LocalStore {
-    fn acquire(&mut self, claim: &Claim, _timeout: Duration) -> Result<Acquire, StoreError> {
+    fn acquire(
+        &mut self,
+        claim: &Claim,
+        _ask: Ask,
+        _timeout: Duration,
+    ) -> Result<Acquire, StoreError> {
         if self.spent.contains(&claim.token) {
             return Ok(Acquire::Withdrawn);
         }
@@ -90,6 +96,10 @@ impl Store for LocalStore {
             }
             Taken::Theirs(held) => Acquire::Held(held),
         })
+    }
+
+    fn bell(&self) -> Option<BorrowedFd<'_>> {
+        None
     }
 
     fn refresh(
@@ -116,7 +126,12 @@ impl Store for LocalStore {
         Ok(answer)
     }
 
-    fn release(&mut self, claim: &Claim, _timeout: Duration) -> Result<Release, StoreError> {
+    fn release(
+        &mut self,
+        claim: &Claim,
+        _end: End,
+        _timeout: Duration,
+    ) -> Result<Release, StoreError> {
         let repeated = self.spent.contains(&claim.token);
         if !repeated {
             self.spent.push(claim.token.clone());
@@ -146,17 +161,18 @@ impl Store for LocalStore {
     }
 
     fn inspect(&mut self, name: &LockName, _timeout: Duration) -> Result<Status, StoreError> {
-        let Some(directory) = self.find()? else {
-            return Ok(Status::default());
+        let look = match self.find()? {
+            Some(directory) => LockFile::new(directory, name).look()?,
+            None => None,
         };
-        let Some(look) = LockFile::new(directory, name).look()? else {
-            return Ok(Status::default());
-        };
-        let fence = look.fence();
-        Ok(Status {
+        let slot = look.map_or_else(Default::default, |look| Slot {
+            fence: look.fence(),
             held: look.held,
-            fence,
             cooling_down: None,
+        });
+        Ok(Status {
+            slots: vec![slot],
+            waiting: None,
         })
     }
 
@@ -166,9 +182,9 @@ impl Store for LocalStore {
         how: Unlock,
         by: &str,
         _timeout: Duration,
-    ) -> Result<Unlocked, StoreError> {
+    ) -> Result<Vec<Unlocked>, StoreError> {
         let Some(directory) = self.find()? else {
-            return Ok(Unlocked::Free);
+            return Ok(Vec::new());
         };
         let lock = LockFile::new(directory, name);
         let Some(Look {
@@ -176,20 +192,24 @@ impl Store for LocalStore {
             held: Some(held),
         }) = lock.look()?
         else {
-            return Ok(Unlocked::Free);
+            return Ok(Vec::new());
         };
-        match (how, record) {
-            (Unlock::Force, record) => lock.replace(record).map(|()| Unlocked::Freed(held)),
+        let unlocked = match (how, record) {
+            (Unlock::Force, record) => {
+                lock.replace(record)?;
+                Unlocked::Freed(held)
+            }
             (Unlock::Ask, Some(record)) if record.holder.is_some() => {
                 lock.mark(record.fence, by)?;
-                Ok(Unlocked::Asked(Held {
+                Unlocked::Asked(Held {
                     revoked: true,
                     ..held
-                }))
+                })
             }
             // Locked by something else than tasklock, which reads no markers.
-            (Unlock::Ask, _) => Ok(Unlocked::CannotAsk(held)),
-        }
+            (Unlock::Ask, _) => Unlocked::CannotAsk(held),
+        };
+        Ok(vec![unlocked])
     }
 }
 

@@ -33,10 +33,12 @@
 
 mod answer;
 mod failure;
+mod link;
 pub(crate) mod tls;
 mod wire;
 
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,11 +48,11 @@ use redis::Value;
 pub use tls::TlsFiles;
 
 use self::answer::Words;
+use self::link::Link;
 use self::tls::Tls;
-use self::wire::{Connection, Fault};
 use super::{
-    Acquire, Claim, Grant, LockName, Refresh, Release, Status, Store, StoreError, StoreErrorKind,
-    Unlock, Unlocked,
+    Acquire, Ask, Claim, End, Grant, LockName, Refresh, Release, Status, Store, StoreError,
+    StoreErrorKind, Unlock, Unlocked,
 };
 
 /// A step, with what every step begins with before it.
@@ -173,8 +175,7 @@ impl fmt::Display for Server {
 pub struct RedisStore {
     server: Arc<Server>,
     key_prefix: String,
-    /// With the time of its last answer.
-    connection: Option<(Connection, Instant)>,
+    link: Link,
 }
 
 impl RedisStore {
@@ -183,9 +184,9 @@ impl RedisStore {
     #[must_use]
     pub fn new(server: Arc<Server>, key_prefix: String) -> RedisStore {
         RedisStore {
+            link: Link::new(Arc::clone(&server)),
             server,
             key_prefix,
-            connection: None,
         }
     }
 
@@ -203,8 +204,10 @@ impl RedisStore {
             .arg(&key)
             .arg(format!("{{{key}}}:st"))
             .arg(script.args);
+        let deadline = Instant::now() + timeout.min(TIMEOUT_MAX);
         let value = self
-            .request(&eval.get_packed_command(), timeout)
+            .link
+            .request(&eval.get_packed_command(), deadline)
             .map_err(|fault| failure::of_fault(&self.server, fault, timeout))?;
         if let Value::ServerError(error) = &value {
             return Err(failure::of_answer(&self.server, &wire::error_text(error)));
@@ -225,33 +228,7 @@ impl RedisStore {
             )
         })
     }
-
-    /// One request and its answer. A kept connection that turns out to be closed
-    /// is dialled again and the request repeated, once, by the same deadline.
-    fn request(&mut self, packed: &[u8], timeout: Duration) -> Result<Value, Fault> {
-        let deadline = Instant::now() + timeout.min(TIMEOUT_MAX);
-        let kept = self.connection.take();
-        if let Some((mut kept, _)) = kept.filter(|(_, used)| used.elapsed() < IDLE_MAX) {
-            match kept.request(packed, deadline) {
-                Ok(value) => {
-                    self.connection = Some((kept, Instant::now()));
-                    return Ok(value);
-                }
-                Err(Fault::Broken(_)) => {}
-                Err(fault) => return Err(fault),
-            }
-        }
-        let mut fresh = Connection::dial(&self.server, deadline)?;
-        let value = fresh.request(packed, deadline)?;
-        self.connection = Some((fresh, Instant::now()));
-        Ok(value)
-    }
 }
-
-/// A connection that was idle for longer is dialled anew: a NAT or a firewall may
-/// have forgotten it, and drops in silence what comes then. Some do so after a
-/// minute; with the default ttl a refresh comes every ten seconds.
-const IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// More than any request needs, and little enough to be added to an `Instant`.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -274,7 +251,12 @@ fn details(claim: &Claim) -> String {
 }
 
 impl Store for RedisStore {
-    fn acquire(&mut self, claim: &Claim, timeout: Duration) -> Result<Acquire, StoreError> {
+    fn acquire(
+        &mut self,
+        claim: &Claim,
+        _ask: Ask,
+        timeout: Duration,
+    ) -> Result<Acquire, StoreError> {
         let args = [claim.token.as_str(), &millis(claim.ttl), &details(claim)];
         let script = Script {
             text: ACQUIRE,
@@ -282,6 +264,10 @@ impl Store for RedisStore {
             args: &args,
         };
         self.step(&script, timeout, answer::acquire)
+    }
+
+    fn bell(&self) -> Option<BorrowedFd<'_>> {
+        None
     }
 
     fn refresh(
@@ -307,7 +293,12 @@ impl Store for RedisStore {
         })
     }
 
-    fn release(&mut self, claim: &Claim, timeout: Duration) -> Result<Release, StoreError> {
+    fn release(
+        &mut self,
+        claim: &Claim,
+        _end: End,
+        timeout: Duration,
+    ) -> Result<Release, StoreError> {
         let script = Script {
             text: RELEASE,
             name: &claim.name,
@@ -331,7 +322,7 @@ impl Store for RedisStore {
         how: Unlock,
         by: &str,
         timeout: Duration,
-    ) -> Result<Unlocked, StoreError> {
+    ) -> Result<Vec<Unlocked>, StoreError> {
         let how = match how {
             Unlock::Ask => "ask",
             Unlock::Force => "force",

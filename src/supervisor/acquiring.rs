@@ -84,6 +84,13 @@ impl Supervisor {
             Ok(Acquire::CoolingDown { remaining }) => {
                 self.give_up(now, Outcome::Skipped(Skip::CoolingDown(remaining)), actions);
             }
+            Ok(Acquire::Reserved { first }) => {
+                self.give_up(now, Outcome::Skipped(Skip::Reserved(first)), actions);
+            }
+            Ok(Acquire::Done(done)) => {
+                self.give_up(now, Outcome::Skipped(Skip::AlreadyDone(done)), actions);
+            }
+            Ok(Acquire::Queued(_)) => self.finish(Outcome::Defect, actions),
             // Our token is fresh: nobody can have released it.
             Ok(Acquire::Withdrawn) => self.finish(Outcome::Defect, actions),
             Err(error) => self.not_acquired(now, error, actions),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use nix::unistd::geteuid;
 use tasklock::store::local::LocalStore;
 use tasklock::store::{
-    Acquire, Claim, Fence, Holder, LockName, Refresh, Release, Store, Token, Unlock,
+    Acquire, Ask, Claim, End, Fence, Holder, LockName, Once, Refresh, Release, Store, Token, Unlock,
 };
 
 /// Somebody who is not root: `nobody`.
@@ -64,6 +64,9 @@ fn claim() -> Claim {
             pid: std::process::id(),
             ..Holder::default()
         },
+        slots: 1,
+        min_hold: Duration::ZERO,
+        once: Once::default(),
     }
 }
 
@@ -162,8 +165,8 @@ fn another_process_obeys() {
     println!();
     for order in std::io::stdin().lines() {
         let answer = match order.unwrap().as_str() {
-            "acquire" => format!("{:?}", store.acquire(&run, NO_TIMEOUT)),
-            "release" => format!("{:?}", store.release(&run, NO_TIMEOUT)),
+            "acquire" => format!("{:?}", store.acquire(&run, Ask::default(), NO_TIMEOUT)),
+            "release" => format!("{:?}", store.release(&run, End::Failed, NO_TIMEOUT)),
             "inspect" => format!("{:?}", store.inspect(&run.name, NO_TIMEOUT)),
             "ask" => format!(
                 "{:?}",
@@ -184,7 +187,7 @@ fn another_process_obeys() {
 /// the descriptor until it executes its program.
 fn granted(store: &mut LocalStore, run: &Claim) -> Fence {
     for _ in 0..1000 {
-        if let Acquire::Granted(grant) = store.acquire(run, NO_TIMEOUT).unwrap() {
+        if let Acquire::Granted(grant) = store.acquire(run, Ask::default(), NO_TIMEOUT).unwrap() {
             return grant.fence;
         }
     }
@@ -199,7 +202,7 @@ fn the_lock_of_a_killed_process_is_free_at_once_and_the_fence_grows() {
         let mut other = Other::start(&scratch);
         assert!(other.order("acquire").contains("Granted"));
         let (mut store, run) = (scratch.store(), claim());
-        match store.acquire(&run, NO_TIMEOUT).unwrap() {
+        match store.acquire(&run, Ask::default(), NO_TIMEOUT).unwrap() {
             Acquire::Held(held) => assert_eq!(held.holder.unwrap().pid, other.child.id()),
             answer => panic!("{answer:?}"),
         }
@@ -208,7 +211,10 @@ fn the_lock_of_a_killed_process_is_free_at_once_and_the_fence_grows() {
         let next = granted(&mut store, &run);
         assert!(next > fence);
         fence = next;
-        assert_eq!(store.release(&run, NO_TIMEOUT).unwrap(), Release::Released);
+        assert_eq!(
+            store.release(&run, End::Failed, NO_TIMEOUT).unwrap(),
+            Release::Released
+        );
     }
 }
 
@@ -284,7 +290,11 @@ fn users_of_a_sticky_directory_exclude_and_ask_each_other() {
         "{held}"
     );
     assert!(other.order("ask").contains("Asked"));
-    let grant = tasklock::store::Grant { fence, end_ms: 0 };
+    let grant = tasklock::store::Grant {
+        fence,
+        end_ms: 0,
+        slot: 0,
+    };
     let asked = Refresh::Revoked {
         by: "nobody@web3".to_owned(),
     };
@@ -294,12 +304,15 @@ fn users_of_a_sticky_directory_exclude_and_ask_each_other() {
         force.contains("Denied"),
         "a sticky directory protects the files of others: {force}"
     );
-    assert_eq!(store.release(&run, NO_TIMEOUT).unwrap(), Release::Released);
+    assert_eq!(
+        store.release(&run, End::Failed, NO_TIMEOUT).unwrap(),
+        Release::Released
+    );
 
     // The file is root's, the lock now the other user's, and the other way round.
     assert!(other.order("acquire").contains("Granted"));
     assert!(matches!(
-        store.acquire(&claim(), NO_TIMEOUT).unwrap(),
+        store.acquire(&claim(), Ask::default(), NO_TIMEOUT).unwrap(),
         Acquire::Held(_)
     ));
     assert!(other.order("release").contains("Released"));

@@ -310,6 +310,7 @@ impl World {
         let grant = Grant {
             fence: Fence(7),
             end_ms: 1,
+            slot: 0,
         };
         let ends = if self.plan.unending {
             Tick::NEVER

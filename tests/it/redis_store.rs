@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use tasklock::store::{Claim, Store, StoreError};
+use tasklock::store::{Ask, Claim, Store, StoreError};
 
 use crate::support::redis::Server;
 use crate::support::store::{self, inspect, open};
@@ -56,7 +56,9 @@ fn wait_until_free(store: &mut dyn Store) {
 #[track_caller]
 fn failure_of(store: &mut dyn Store) -> StoreError {
     let start = Instant::now();
-    let error = store.acquire(&claim("a"), BRIEF).unwrap_err();
+    let error = store
+        .acquire(&claim("a"), Ask::default(), BRIEF)
+        .unwrap_err();
     let took = start.elapsed();
     assert!(took < BRIEF + SLACK, "{error} took {took:?}");
     error

@@ -43,6 +43,7 @@ impl Hold {
         Grant {
             fence: self.record.fence,
             end_ms: 0,
+            slot: 0,
         }
     }
 

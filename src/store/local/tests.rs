@@ -15,7 +15,7 @@ use super::directory::{Directory, Place};
 use super::file_name::{lock_file, marker_file};
 use super::lock_file::LockFile;
 use super::*;
-use crate::store::{Fence, Holder, StoreErrorKind};
+use crate::store::{Fence, Holder, Once, StoreErrorKind};
 
 const NO_TIMEOUT: Duration = Duration::ZERO;
 
@@ -69,18 +69,21 @@ fn claim(name: &str) -> Claim {
             pid: 7,
             ..Holder::default()
         },
+        slots: 1,
+        min_hold: Duration::ZERO,
+        once: Once::default(),
     }
 }
 
 fn granted(store: &mut LocalStore, claim: &Claim) -> Grant {
-    match store.acquire(claim, NO_TIMEOUT).unwrap() {
+    match store.acquire(claim, Ask::default(), NO_TIMEOUT).unwrap() {
         Acquire::Granted(grant) => grant,
         other => panic!("{other:?}"),
     }
 }
 
 fn refused(store: &mut LocalStore, claim: &Claim) -> Held {
-    match store.acquire(claim, NO_TIMEOUT).unwrap() {
+    match store.acquire(claim, Ask::default(), NO_TIMEOUT).unwrap() {
         Acquire::Held(held) => held,
         other => panic!("{other:?}"),
     }
@@ -91,17 +94,20 @@ fn refresh(store: &mut LocalStore, claim: &Claim, grant: &Grant) -> Refresh {
 }
 
 fn release(store: &mut LocalStore, claim: &Claim) -> Release {
-    store.release(claim, NO_TIMEOUT).unwrap()
+    store.release(claim, End::Failed, NO_TIMEOUT).unwrap()
 }
 
-fn status(store: &mut LocalStore, claim: &Claim) -> Status {
-    store.inspect(&claim.name, NO_TIMEOUT).unwrap()
+fn status(store: &mut LocalStore, claim: &Claim) -> Slot {
+    let mut slots = store.inspect(&claim.name, NO_TIMEOUT).unwrap().slots;
+    assert_eq!(slots.len(), 1);
+    slots.remove(0)
 }
 
-fn unlock(store: &mut LocalStore, claim: &Claim, how: Unlock) -> Unlocked {
+fn unlock(store: &mut LocalStore, claim: &Claim, how: Unlock) -> Option<Unlocked> {
     store
         .unlock(&claim.name, how, "admin@web3", NO_TIMEOUT)
         .unwrap()
+        .pop()
 }
 
 /// Every path below `root` but for `except`, with what could have changed about it.
@@ -158,12 +164,15 @@ fn a_held_lock_refuses_everybody_else_and_names_its_holder() {
         Release::Released,
         "a repeated request"
     );
-    assert_eq!(one.acquire(&first, NO_TIMEOUT).unwrap(), Acquire::Withdrawn);
+    assert_eq!(
+        one.acquire(&first, Ask::default(), NO_TIMEOUT).unwrap(),
+        Acquire::Withdrawn
+    );
     assert_eq!(
         status(&mut two, &second),
-        Status {
+        Slot {
             fence: Some(grant.fence),
-            ..Status::default()
+            ..Slot::default()
         }
     );
     assert!(granted(&mut two, &second).fence > grant.fence);
@@ -178,7 +187,10 @@ fn a_withdrawn_token_is_not_granted_later() {
     let scratch = Scratch::new();
     let (mut store, run) = (scratch.store(), claim("backup"));
     assert_eq!(release(&mut store, &run), Release::NotOurs(None));
-    assert_eq!(store.acquire(&run, NO_TIMEOUT).unwrap(), Acquire::Withdrawn);
+    assert_eq!(
+        store.acquire(&run, Ask::default(), NO_TIMEOUT).unwrap(),
+        Acquire::Withdrawn
+    );
 }
 
 #[test]
@@ -230,7 +242,7 @@ fn a_fence_from_a_wall_clock_that_ran_ahead_still_grows() {
     .unwrap();
     let error = scratch
         .store()
-        .acquire(&claim("a"), NO_TIMEOUT)
+        .acquire(&claim("a"), Ask::default(), NO_TIMEOUT)
         .unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Misconfigured);
 }
@@ -248,13 +260,13 @@ fn the_lock_of_a_crashed_holder_is_free_at_once() {
     );
     assert_eq!(
         status(&mut two, &run),
-        Status {
+        Slot {
             fence: Some(fence),
-            ..Status::default()
+            ..Slot::default()
         }
     );
-    assert_eq!(unlock(&mut two, &run, Unlock::Ask), Unlocked::Free);
-    assert_eq!(unlock(&mut two, &run, Unlock::Force), Unlocked::Free);
+    assert_eq!(unlock(&mut two, &run, Unlock::Ask), None);
+    assert_eq!(unlock(&mut two, &run, Unlock::Force), None);
     assert!(granted(&mut two, &claim("backup")).fence > fence);
 }
 
@@ -273,7 +285,9 @@ fn of_fifty_contenders_one_wins() {
                 let (start, mut store) = (Arc::clone(&start), scratch.store());
                 thread::spawn(move || {
                     start.wait();
-                    let answer = store.acquire(&claim("race"), NO_TIMEOUT).unwrap();
+                    let answer = store
+                        .acquire(&claim("race"), Ask::default(), NO_TIMEOUT)
+                        .unwrap();
                     (answer, store)
                 })
             })
@@ -312,7 +326,7 @@ fn onlookers_never_keep_a_run_from_a_free_lock() {
     let answers: Vec<_> = (0..200)
         .map(|round| {
             let (mut store, run) = (scratch.store(), claim("backup"));
-            let answer = store.acquire(&run, NO_TIMEOUT).unwrap();
+            let answer = store.acquire(&run, Ask::default(), NO_TIMEOUT).unwrap();
             if round % 2 == 0 {
                 release(&mut store, &run);
             }
@@ -341,7 +355,7 @@ fn a_lock_file_that_another_program_locks_is_held_by_somebody_unknown() {
     assert_eq!(status(&mut store, &run).held, Some(Held::default()));
     assert_eq!(
         unlock(&mut store, &run, Unlock::Ask),
-        Unlocked::CannotAsk(Held::default())
+        Some(Unlocked::CannotAsk(Held::default()))
     );
     foreign.unlock().unwrap();
     foreign.lock_shared().unwrap();
@@ -384,7 +398,7 @@ fn hostile_names_change_nothing_outside_the_directory() {
         refused(&mut scratch.store(), &claim(name));
         assert!(matches!(
             unlock(&mut scratch.store(), &run, Unlock::Ask),
-            Unlocked::Asked(_)
+            Some(Unlocked::Asked(_))
         ));
         assert!(
             matches!(refresh(&mut store, &run, &grant), Refresh::Revoked { .. }),
@@ -392,7 +406,7 @@ fn hostile_names_change_nothing_outside_the_directory() {
         );
         assert!(matches!(
             unlock(&mut scratch.store(), &run, Unlock::Force),
-            Unlocked::Freed(_)
+            Some(Unlocked::Freed(_))
         ));
         assert_eq!(
             refresh(&mut store, &run, &grant),
@@ -431,7 +445,9 @@ fn whatever_is_planted_in_place_of_a_lock_file_is_refused_and_left_alone() {
     ] {
         let mut store = scratch.store();
         for error in [
-            store.acquire(&claim(name), NO_TIMEOUT).unwrap_err(),
+            store
+                .acquire(&claim(name), Ask::default(), NO_TIMEOUT)
+                .unwrap_err(),
             store.inspect(&claim(name).name, NO_TIMEOUT).unwrap_err(),
             store
                 .unlock(&claim(name).name, Unlock::Force, "me", NO_TIMEOUT)
@@ -471,8 +487,8 @@ fn a_planted_marker_asks_nothing_and_is_not_followed() {
 fn a_directory_of_the_users_own_is_made_for_that_user_alone() {
     let scratch = Scratch::new();
     let (mut store, run) = (scratch.private(), claim("backup"));
-    assert_eq!(status(&mut store, &run), Status::default());
-    assert_eq!(unlock(&mut store, &run, Unlock::Force), Unlocked::Free);
+    assert_eq!(status(&mut store, &run), Slot::default());
+    assert_eq!(unlock(&mut store, &run, Unlock::Force), None);
     assert!(!scratch.0.join("own").exists(), "looking makes nothing");
     granted(&mut store, &run);
     let mode = |path: PathBuf| path.metadata().unwrap().mode() & 0o7777;
@@ -488,7 +504,7 @@ fn a_directory_that_others_may_write_to_is_not_trusted_as_the_users_own() {
     let fault = || {
         scratch
             .private()
-            .acquire(&claim("backup"), NO_TIMEOUT)
+            .acquire(&claim("backup"), Ask::default(), NO_TIMEOUT)
             .unwrap_err()
     };
     fs::create_dir(&own).unwrap();
@@ -532,7 +548,7 @@ fn a_directory_of_another_user_is_not_trusted() {
     std::os::unix::fs::chown(&own, Some(65534), None).unwrap();
     let error = scratch
         .private()
-        .acquire(&claim("backup"), NO_TIMEOUT)
+        .acquire(&claim("backup"), Ask::default(), NO_TIMEOUT)
         .unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Misconfigured);
     assert!(error.text.contains("belongs to user 65534"), "{error}");
@@ -545,7 +561,7 @@ fn a_chosen_directory_must_exist_and_may_be_reached_through_a_link() {
     let absent = scratch.0.join("absent");
     for path in [absent.clone(), scratch.0.join("victim")] {
         let error = LocalStore::open(Some(path.clone()))
-            .acquire(&claim("a"), NO_TIMEOUT)
+            .acquire(&claim("a"), Ask::default(), NO_TIMEOUT)
             .unwrap_err();
         assert_eq!(error.kind, StoreErrorKind::Misconfigured);
         assert!(error.text.contains(path.to_str().unwrap()), "{error}");
@@ -594,7 +610,7 @@ fn a_chosen_directory_that_went_away_is_an_error_and_never_a_loss() {
     fs::rename(&elsewhere, scratch.locks()).unwrap();
     assert_eq!(refresh(&mut store, &run, &grant), Refresh::Held(grant));
     fs::rename(scratch.locks(), &elsewhere).unwrap();
-    assert!(store.release(&run, NO_TIMEOUT).is_err());
+    assert!(store.release(&run, End::Failed, NO_TIMEOUT).is_err());
     fs::rename(&elsewhere, scratch.locks()).unwrap();
     granted(&mut scratch.store(), &claim("backup"));
     assert_eq!(
@@ -710,7 +726,7 @@ fn garbage_in_a_lock_file_is_an_unknown_past() {
         fs::write(scratch.file("backup"), content).unwrap();
         assert_eq!(
             status(&mut scratch.store(), &claim("backup")),
-            Status::default()
+            Slot::default()
         );
         let (mut store, run) = (scratch.store(), claim("backup"));
         granted(&mut store, &run);
@@ -751,7 +767,7 @@ fn a_file_of_a_newer_version_is_refused_and_left_alone() {
     fs::write(scratch.file("backup"), content).unwrap();
     let error = scratch
         .store()
-        .acquire(&claim("backup"), NO_TIMEOUT)
+        .acquire(&claim("backup"), Ask::default(), NO_TIMEOUT)
         .unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Misconfigured);
     assert!(error.text.contains("newer tasklock"), "{error}");
@@ -788,10 +804,12 @@ fn a_revoked_holder_is_asked_at_its_refresh_and_the_next_one_is_not() {
     let scratch = Scratch::new();
     let (mut one, mut two, first) = (scratch.store(), scratch.store(), claim("backup"));
     let marker = scratch.locks().join(marker_file(&first.name));
-    assert_eq!(unlock(&mut two, &first, Unlock::Ask), Unlocked::Free);
+    assert_eq!(unlock(&mut two, &first, Unlock::Ask), None);
     let grant = granted(&mut one, &first);
     match unlock(&mut two, &first, Unlock::Ask) {
-        Unlocked::Asked(held) => assert!(held.revoked && held.holder == Some(first.holder.clone())),
+        Some(Unlocked::Asked(held)) => {
+            assert!(held.revoked && held.holder == Some(first.holder.clone()))
+        }
         other => panic!("{other:?}"),
     }
     let asked = Refresh::Revoked {
@@ -818,7 +836,7 @@ fn a_lock_freed_by_force_goes_to_the_next_run_with_a_larger_fence() {
     let (mut one, mut two, first) = (scratch.store(), scratch.store(), claim("backup"));
     let grant = granted(&mut one, &first);
     assert!(
-        matches!(unlock(&mut two, &first, Unlock::Force), Unlocked::Freed(held) if held.holder.is_some())
+        matches!(unlock(&mut two, &first, Unlock::Force), Some(Unlocked::Freed(held)) if held.holder.is_some())
     );
     let forced = status(&mut two, &first);
     assert!(forced.held.is_none() && forced.fence > Some(grant.fence));
@@ -857,7 +875,9 @@ fn a_file_that_was_deleted_before_it_was_locked_is_not_taken_for_the_lock() {
                 for _ in 0..300 {
                     let (mut store, run) =
                         (LocalStore::open(Some(directory.clone())), claim("backup"));
-                    if let Acquire::Granted(grant) = store.acquire(&run, NO_TIMEOUT).unwrap() {
+                    if let Acquire::Granted(grant) =
+                        store.acquire(&run, Ask::default(), NO_TIMEOUT).unwrap()
+                    {
                         // Only holders delete here, and only their own file.
                         assert_eq!(refresh(&mut store, &run, &grant), Refresh::Held(grant));
                         fs::remove_file(&file).unwrap();

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use redis::Value;
 
-use crate::store::{Acquire, Fence, Grant, Held, Holder, Loss, Refresh, Release, Status, Unlocked};
+use crate::store::{
+    Acquire, Fence, Grant, Held, Holder, Loss, Refresh, Release, Slot, Status, Unlocked,
+};
 
 /// How many characters of an error of the server's are shown.
 const ERROR_MAX_CHARS: usize = 200;
@@ -111,6 +113,7 @@ pub(super) fn acquire(words: &mut Words) -> Option<Acquire> {
         "granted" => Acquire::Granted(Grant {
             fence: Fence(words.number()?),
             end_ms: words.number()?,
+            slot: 0,
         }),
         "held" => Acquire::Held(words.held()?),
         "cooling" => Acquire::CoolingDown {
@@ -126,10 +129,12 @@ pub(super) fn refresh(words: &mut Words, fence: Fence) -> Option<Refresh> {
         "held" => Refresh::Held(Grant {
             fence,
             end_ms: words.number()?,
+            slot: 0,
         }),
         "retaken" => Refresh::Retaken(Grant {
             fence,
             end_ms: words.number()?,
+            slot: 0,
         }),
         "revoked" => Refresh::Revoked { by: words.text()? },
         "taken" => Refresh::Lost(Loss::TakenOver(words.held()?)),
@@ -153,20 +158,23 @@ pub(super) fn status(words: &mut Words) -> Option<Status> {
         return None;
     }
     Some(Status {
-        fence: words.number_if_any()?.map(Fence),
-        cooling_down: words.millis_if_any()?,
-        held: words.held_if_any()?,
+        slots: vec![Slot {
+            fence: words.number_if_any()?.map(Fence),
+            cooling_down: words.millis_if_any()?,
+            held: words.held_if_any()?,
+        }],
+        waiting: None,
     })
 }
 
-pub(super) fn unlocked(words: &mut Words) -> Option<Unlocked> {
-    Some(match words.text()?.as_str() {
-        "free" => Unlocked::Free,
+pub(super) fn unlocked(words: &mut Words) -> Option<Vec<Unlocked>> {
+    Some(vec![match words.text()?.as_str() {
+        "free" => return Some(Vec::new()),
         "asked" => Unlocked::Asked(words.held()?),
         "freed" => Unlocked::Freed(words.held()?),
         "recipe" => Unlocked::CannotAsk(words.held()?),
         _ => return None,
-    })
+    }])
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use tasklock::store::{Acquire, Fence, Release, StoreErrorKind};
+use tasklock::store::{Acquire, Ask, Fence, Release, StoreErrorKind};
 
 use super::{BRIEF, SLACK, claim, failure, start};
 use crate::support::port::free_port;
@@ -68,7 +68,9 @@ fn a_late_answer_is_not_taken_for_that_of_the_next_request() {
     let mut store = open(&proxy.url());
     let mine = claim("a");
     proxy.hold_request("eval");
-    let error = store.acquire(&mine, BRIEF + SLACK).unwrap_err();
+    let error = store
+        .acquire(&mine, Ask::default(), BRIEF + SLACK)
+        .unwrap_err();
     assert!(error.text.starts_with("no reply from "), "{error}");
     proxy.wait_for_hold();
     proxy.let_go();
@@ -143,7 +145,10 @@ fn a_server_that_is_not_there_is_unavailable() {
 fn a_server_is_reached_by_its_name() {
     let url = fake(|stream| answer(stream, b"*1\r\n$9\r\nwithdrawn\r\n"));
     let mut store = open(&url.replace("127.0.0.1", "localhost"));
-    assert_eq!(store.acquire(&claim("a"), TIMEOUT), Ok(Acquire::Withdrawn));
+    assert_eq!(
+        store.acquire(&claim("a"), Ask::default(), TIMEOUT),
+        Ok(Acquire::Withdrawn)
+    );
 }
 
 #[test]

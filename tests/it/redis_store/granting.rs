@@ -1,6 +1,6 @@
 //! What a grant writes, whom it meets, and what it never does.
 
-use tasklock::store::{Acquire, Fence, Status, StoreErrorKind, Unlock, Unlocked};
+use tasklock::store::{Acquire, Ask, End, Fence, Slot, StoreErrorKind, Unlock, Unlocked};
 
 use super::{KEY, STATE, claim, short_claim, start, wait_until_free};
 use crate::support::store::{TIMEOUT, TTL, grant, held, inspect, keep, release, unlock};
@@ -20,9 +20,9 @@ fn the_key_is_the_token_and_lives_as_long_as_the_lease() {
 #[test]
 fn a_lock_that_was_never_taken_stays_without_a_trace() {
     let (server, mut store) = start();
-    assert_eq!(inspect(&mut *store, "job"), Status::default());
+    assert_eq!(inspect(&mut *store, "job"), Slot::default());
     for how in [Unlock::Ask, Unlock::Force] {
-        assert_eq!(unlock(&mut *store, "job", how), Unlocked::Free);
+        assert_eq!(unlock(&mut *store, "job", how), None);
     }
     assert_eq!(server.number(&["DBSIZE"]), 0);
 }
@@ -93,9 +93,9 @@ fn a_job_on_the_recipe_cannot_be_asked_but_forced() {
     let (server, mut store) = start();
     server.command(&["SET", KEY, "1", "EX", "60"]);
     let asked = unlock(&mut *store, "job", Unlock::Ask);
-    assert!(matches!(asked, Unlocked::CannotAsk(held) if held.holder.is_none()));
+    assert!(matches!(asked, Some(Unlocked::CannotAsk(held)) if held.holder.is_none()));
     let forced = unlock(&mut *store, "job", Unlock::Force);
-    assert!(matches!(forced, Unlocked::Freed(_)));
+    assert!(matches!(forced, Some(Unlocked::Freed(_))));
     assert_eq!(server.number(&["EXISTS", KEY]), 0);
 }
 
@@ -140,14 +140,14 @@ fn a_cooldown_is_honoured() {
     let granted = grant(&mut *store, &mine);
     release(&mut *store, &mine);
     server.command(&["HSET", STATE, "c0", &granted.end_ms.to_string()]);
-    let answer = store.acquire(&claim("b"), TIMEOUT).unwrap();
+    let answer = store.acquire(&claim("b"), Ask::default(), TIMEOUT).unwrap();
     assert!(
         matches!(answer, Acquire::CoolingDown { remaining } if remaining <= TTL),
         "{answer:?}"
     );
     assert!(inspect(&mut *store, "job").cooling_down.unwrap() <= TTL);
     // An administrator can end it.
-    assert_eq!(unlock(&mut *store, "job", Unlock::Force), Unlocked::Free);
+    assert_eq!(unlock(&mut *store, "job", Unlock::Force), None);
     grant(&mut *store, &claim("b"));
 }
 
@@ -158,7 +158,10 @@ fn a_forced_unlock_withdraws_the_token_of_its_holder() {
     grant(&mut *store, &mine);
     unlock(&mut *store, "job", Unlock::Force);
     assert!(server.number(&["TTL", STATE]) > 0);
-    assert_eq!(store.acquire(&mine, TIMEOUT), Ok(Acquire::Withdrawn));
+    assert_eq!(
+        store.acquire(&mine, Ask::default(), TIMEOUT),
+        Ok(Acquire::Withdrawn)
+    );
 }
 
 #[test]
@@ -176,7 +179,9 @@ fn unreadable_details_of_a_holder_are_no_error() {
 fn a_state_of_a_newer_version_is_refused_not_guessed_at() {
     let (server, mut store) = start();
     server.command(&["HSET", STATE, "v", "2"]);
-    let error = store.acquire(&claim("a"), TIMEOUT).unwrap_err();
+    let error = store
+        .acquire(&claim("a"), Ask::default(), TIMEOUT)
+        .unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Misconfigured);
     let named = format!("the key {STATE:?} on {} was written", server.unix_url());
     assert!(error.text.starts_with(&named), "{error}");
@@ -194,9 +199,9 @@ fn a_key_of_another_type_is_named_and_left_alone() {
         server.command(&["FLUSHALL"]);
         server.command(&["LPUSH", key, "x"]);
         for error in [
-            store.acquire(&mine, TIMEOUT).unwrap_err(),
+            store.acquire(&mine, Ask::default(), TIMEOUT).unwrap_err(),
             store.refresh(&mine, &granted, TIMEOUT).unwrap_err(),
-            store.release(&mine, TIMEOUT).unwrap_err(),
+            store.release(&mine, End::Failed, TIMEOUT).unwrap_err(),
             store.inspect(&mine.name, TIMEOUT).unwrap_err(),
         ] {
             assert_eq!(error.kind, StoreErrorKind::Misconfigured, "{error}");

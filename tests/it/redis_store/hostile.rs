@@ -189,7 +189,8 @@ fn an_answer_in_single_bytes_is_read_whole() {
         granted,
         Grant {
             fence: Fence(123),
-            end_ms: 456
+            end_ms: 456,
+            slot: 0,
         }
     );
 }

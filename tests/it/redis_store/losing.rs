@@ -1,6 +1,6 @@
 //! What a refresh says when the key, the state or the server's data are gone.
 
-use tasklock::store::{Grant, Held, Loss, Refresh, Release, StoreErrorKind, Unlock};
+use tasklock::store::{Ask, Grant, Held, Loss, Refresh, Release, StoreErrorKind, Unlock};
 
 use super::{KEY, STATE, claim, short_claim, start, wait_until_free};
 use crate::support::redis::Server;
@@ -237,7 +237,9 @@ fn a_replica_decides_nothing() {
         assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
     }
     for name in ["job", "other"] {
-        let error = store.acquire(&named(name, "b"), TIMEOUT).unwrap_err();
+        let error = store
+            .acquire(&named(name, "b"), Ask::default(), TIMEOUT)
+            .unwrap_err();
         assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
     }
 }

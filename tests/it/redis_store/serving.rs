@@ -1,6 +1,6 @@
 //! Servers that cannot serve, or can but barely: a replica, a Cluster, one without memory.
 
-use tasklock::store::{Refresh, Release, StoreErrorKind, Unlock, Unlocked};
+use tasklock::store::{Ask, Refresh, Release, StoreErrorKind, Unlock, Unlocked};
 
 use super::{KEY, claim, failure, start};
 use crate::support::redis::Server;
@@ -13,7 +13,9 @@ use crate::support::wait_until;
 fn a_replica_is_unavailable() {
     let (server, mut store) = start();
     server.command(&["REPLICAOF", "127.0.0.1", "1"]);
-    let error = store.acquire(&claim("a"), TIMEOUT).unwrap_err();
+    let error = store
+        .acquire(&claim("a"), Ask::default(), TIMEOUT)
+        .unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
     assert!(error.text.contains("READONLY"), "{error}");
 }
@@ -89,5 +91,5 @@ fn a_server_without_memory_still_grants_refreshes_and_releases() {
     assert_eq!(release(&mut *store, &mine), Release::Released);
     grant(&mut *store, &claim("b"));
     let forced = unlock(&mut *store, "job", Unlock::Force);
-    assert!(matches!(forced, Unlocked::Freed(_)));
+    assert!(matches!(forced, Some(Unlocked::Freed(_))));
 }

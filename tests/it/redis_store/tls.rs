@@ -6,7 +6,7 @@ use std::thread;
 
 use tasklock::store::redis::TlsFiles;
 use tasklock::store::target::Target;
-use tasklock::store::{Release, Store, StoreError, StoreErrorKind};
+use tasklock::store::{Ask, Release, Store, StoreError, StoreErrorKind};
 
 use super::{BRIEF, claim, failure, failure_of};
 use crate::support::proxy::{Mode, Proxy};
@@ -31,7 +31,9 @@ fn showing(certificates: &Certificates, pair: &Pair) -> TlsFiles {
 
 #[track_caller]
 fn refusal(store: &mut dyn Store) -> StoreError {
-    store.acquire(&claim("a"), TIMEOUT).unwrap_err()
+    store
+        .acquire(&claim("a"), Ask::default(), TIMEOUT)
+        .unwrap_err()
 }
 
 #[track_caller]

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use tasklock::store::{Acquire, Fence, Loss, Refresh, Release, Store};
+use tasklock::store::{Acquire, Ask, Fence, Loss, Refresh, Release, Store};
 
 use super::Place;
 use crate::support::store::{TIMEOUT, claim, grant, held, inspect, keep, refresh, release};
@@ -71,7 +71,10 @@ pub(super) fn a_released_token_is_withdrawn(place: &Place) {
     let mine = claim("job", "a");
     grant(&mut *store, &mine);
     release(&mut *store, &mine);
-    assert_eq!(store.acquire(&mine, TIMEOUT), Ok(Acquire::Withdrawn));
+    assert_eq!(
+        store.acquire(&mine, Ask::default(), TIMEOUT),
+        Ok(Acquire::Withdrawn)
+    );
     assert_eq!(inspect(&mut *store, "job").held, None);
 }
 
@@ -80,10 +83,16 @@ pub(super) fn a_token_released_before_it_was_granted_is_withdrawn(place: &Place)
     let (late, other) = (claim("job", "a"), claim("job", "b"));
     let granted = grant(&mut *others, &other);
     release(&mut *store, &late);
-    assert_eq!(store.acquire(&late, TIMEOUT), Ok(Acquire::Withdrawn));
+    assert_eq!(
+        store.acquire(&late, Ask::default(), TIMEOUT),
+        Ok(Acquire::Withdrawn)
+    );
     keep(&mut *others, &other, &granted);
     release(&mut *others, &other);
-    assert_eq!(store.acquire(&late, TIMEOUT), Ok(Acquire::Withdrawn));
+    assert_eq!(
+        store.acquire(&late, Ask::default(), TIMEOUT),
+        Ok(Acquire::Withdrawn)
+    );
 }
 
 pub(super) fn a_release_can_be_repeated_and_leaves_the_next_holder_alone(place: &Place) {
@@ -128,7 +137,7 @@ pub(super) fn of_fifty_racing_claims_one_is_granted(place: &Place) {
         thread::spawn(move || {
             let mine = claim("job", "a");
             start.wait();
-            let answer = store.acquire(&mine, TIMEOUT).unwrap();
+            let answer = store.acquire(&mine, Ask::default(), TIMEOUT).unwrap();
             (answer, store)
         })
     };

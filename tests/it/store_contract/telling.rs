@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tasklock::store::{Acquire, Claim, Holder, Release, Store};
+use tasklock::store::{Acquire, Ask, Claim, Holder, Release, Store};
 
 use super::Place;
 use crate::support::store::{TIMEOUT, claim, grant, held, inspect, keep, release};
@@ -29,7 +29,10 @@ pub(super) fn looking_changes_nothing(place: &Place) {
     for _ in 0..2 {
         assert_eq!(look(&mut *others), (fence, false, None));
     }
-    assert_eq!(store.acquire(&mine, TIMEOUT), Ok(Acquire::Withdrawn));
+    assert_eq!(
+        store.acquire(&mine, Ask::default(), TIMEOUT),
+        Ok(Acquire::Withdrawn)
+    );
 }
 
 pub(super) fn locks_of_hostile_names_are_independent(place: &Place) {

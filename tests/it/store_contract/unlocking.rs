@@ -1,6 +1,6 @@
 //! How an administrator frees a lock.
 
-use tasklock::store::{Loss, Refresh, Release, Status, Unlock, Unlocked};
+use tasklock::store::{Loss, Refresh, Release, Slot, Unlock, Unlocked};
 
 use super::Place;
 use crate::support::store::{claim, grant, held, inspect, keep, refresh, release, unlock};
@@ -16,7 +16,7 @@ pub(super) fn a_holder_that_is_asked_learns_it_from_its_refresh_and_keeps_the_lo
     let (mine, other) = (claim("job", "a"), claim("job", "b"));
     let granted = grant(&mut *store, &mine);
     match unlock(&mut *others, "job", Unlock::Ask) {
-        Unlocked::Asked(seen) => assert_eq!(seen.holder, Some(mine.holder.clone())),
+        Some(Unlocked::Asked(seen)) => assert_eq!(seen.holder, Some(mine.holder.clone())),
         other => panic!("{other:?}"),
     }
     for _ in 0..2 {
@@ -44,7 +44,7 @@ pub(super) fn a_lock_freed_by_force_is_lost_to_its_holder(place: &Place) {
     let mine = claim("job", "a");
     let granted = grant(&mut *store, &mine);
     match unlock(&mut *others, "job", Unlock::Force) {
-        Unlocked::Freed(seen) => assert_eq!(seen.holder, Some(mine.holder.clone())),
+        Some(Unlocked::Freed(seen)) => assert_eq!(seen.holder, Some(mine.holder.clone())),
         other => panic!("{other:?}"),
     }
     assert_eq!(inspect(&mut *others, "job").held, None);
@@ -79,12 +79,12 @@ pub(super) fn a_lock_freed_by_force_and_taken_by_another_is_left_alone_by_its_ol
 pub(super) fn nobody_is_asked_to_free_a_free_lock(place: &Place) {
     let mut store = place.open();
     for how in [Unlock::Ask, Unlock::Force] {
-        assert_eq!(unlock(&mut *store, "job", how), Unlocked::Free);
+        assert_eq!(unlock(&mut *store, "job", how), None);
     }
-    assert_eq!(inspect(&mut *store, "job"), Status::default());
+    assert_eq!(inspect(&mut *store, "job"), Slot::default());
     let mine = claim("job", "a");
     let granted = grant(&mut *store, &mine);
     keep(&mut *store, &mine, &granted);
     release(&mut *store, &mine);
-    assert_eq!(unlock(&mut *store, "job", Unlock::Force), Unlocked::Free);
+    assert_eq!(unlock(&mut *store, "job", Unlock::Force), None);
 }

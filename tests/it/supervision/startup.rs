@@ -49,7 +49,7 @@ fn a_termination_at_any_moment_of_the_start_leaves_nothing_behind_in_lock_files(
     interrupt_starts(&bench, || {
         let mut store = LocalStore::open(Some(bench.scratch.file("locks")));
         let status = store.inspect(&name, Duration::ZERO).unwrap();
-        status.held.is_none()
+        status.slots[0].held.is_none()
     });
 }
 

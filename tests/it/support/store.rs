@@ -7,8 +7,8 @@ use std::time::Duration;
 use tasklock::store::redis::TlsFiles;
 use tasklock::store::target::Target;
 use tasklock::store::{
-    Acquire, Claim, Grant, Held, Holder, LockName, Refresh, Release, Status, Store, Token, Unlock,
-    Unlocked,
+    Acquire, Ask, Claim, End, Grant, Held, Holder, LockName, Once, Refresh, Release, Slot, Store,
+    Token, Unlock, Unlocked,
 };
 
 use super::PATIENCE;
@@ -60,13 +60,16 @@ pub(crate) fn claim(of: &str, who: &str) -> Claim {
             command: "./job.sh".to_owned(),
             reason: Some("nightly".to_owned()),
         },
+        slots: 1,
+        min_hold: Duration::ZERO,
+        once: Once::default(),
     }
 }
 
 /// Takes the lock, which is free.
 #[track_caller]
 pub(crate) fn grant(store: &mut dyn Store, claim: &Claim) -> Grant {
-    match store.acquire(claim, TIMEOUT) {
+    match store.acquire(claim, Ask::default(), TIMEOUT) {
         Ok(Acquire::Granted(grant)) => grant,
         other => panic!("{} was not granted: {other:?}", claim.name),
     }
@@ -75,7 +78,7 @@ pub(crate) fn grant(store: &mut dyn Store, claim: &Claim) -> Grant {
 /// Tries to take the lock, which is somebody else's.
 #[track_caller]
 pub(crate) fn held(store: &mut dyn Store, claim: &Claim) -> Held {
-    match store.acquire(claim, TIMEOUT) {
+    match store.acquire(claim, Ask::default(), TIMEOUT) {
         Ok(Acquire::Held(held)) => held,
         other => panic!("{} was not held: {other:?}", claim.name),
     }
@@ -99,19 +102,23 @@ pub(crate) fn keep(store: &mut dyn Store, claim: &Claim, grant: &Grant) -> Grant
 /// Releases, and is answered.
 #[track_caller]
 pub(crate) fn release(store: &mut dyn Store, claim: &Claim) -> Release {
-    store.release(claim, TIMEOUT).unwrap()
+    store.release(claim, End::Failed, TIMEOUT).unwrap()
 }
 
-/// Looks, and is answered.
+/// Looks at a lock of one place, and is answered.
 #[track_caller]
-pub(crate) fn inspect(store: &mut dyn Store, of: &str) -> Status {
-    store.inspect(&name(of), TIMEOUT).unwrap()
+pub(crate) fn inspect(store: &mut dyn Store, of: &str) -> Slot {
+    let mut slots = store.inspect(&name(of), TIMEOUT).unwrap().slots;
+    assert_eq!(slots.len(), 1);
+    slots.remove(0)
 }
 
-/// The administrator `root@adm` frees the lock.
+/// The administrator `root@adm` frees a lock of one place. None: nobody held it.
 #[track_caller]
-pub(crate) fn unlock(store: &mut dyn Store, of: &str, how: Unlock) -> Unlocked {
-    store.unlock(&name(of), how, "root@adm", TIMEOUT).unwrap()
+pub(crate) fn unlock(store: &mut dyn Store, of: &str, how: Unlock) -> Option<Unlocked> {
+    let unlocked = store.unlock(&name(of), how, "root@adm", TIMEOUT).unwrap();
+    assert!(unlocked.len() <= 1, "{unlocked:?}");
+    unlocked.into_iter().next()
 }
 
 /// A server that does `serve` with each connection, until the test is over; its URL.
