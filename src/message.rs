@@ -235,14 +235,7 @@ impl Message {
                  this user only (set TASKLOCK_URL=redis://HOST for all hosts, or \
                  TASKLOCK_URL=local: to say that this is meant)"
                 .to_owned(),
-            Message::Waiting { queued, left } => format!(
-                "waiting for \"{name}\": {}{}",
-                queued_text(queued),
-                left.map_or_else(String::new, |left| format!(
-                    "; for {} at the most",
-                    show(left)
-                ))
-            ),
+            Message::Waiting { queued, left } => waiting_text(&name, queued, *left),
             Message::Acquired { fence, waited } => {
                 format!("acquired \"{name}\" in {}, fence {fence}", show(*waited))
             }
@@ -411,6 +404,14 @@ impl Message {
                 set("age_ms", held.age.map_or(Value::Null, millis));
                 set("remaining_ms", held.remaining.map_or(Value::Null, millis));
             }
+            Message::Skipped(Skip::WaitOver { queued, waited }) => {
+                set(
+                    "holder",
+                    json!(queued.held.as_ref().map(|held| &held.holder)),
+                );
+                set("place", json!(queued.place));
+                set("waited_ms", millis(*waited));
+            }
             Message::Skipped(Skip::Reserved(first)) => set("first_in_line", json!(first)),
             Message::Skipped(Skip::CoolingDown(remaining)) => {
                 set("remaining_ms", millis(*remaining));
@@ -465,6 +466,11 @@ impl LossCause {
 fn skip_text(name: &str, skip: &Skip) -> String {
     match skip {
         Skip::Held(held) => format!("\"{name}\" is {}", held_text(held)),
+        Skip::WaitOver { queued, waited } => format!(
+            "\"{name}\" is {}; waited {}",
+            queued_text(queued),
+            show(*waited)
+        ),
         Skip::Reserved(first) => {
             let first = first.as_ref().map_or_else(|| "another run".to_owned(), who);
             format!("\"{name}\" is free, but {first} was in line for it first")
@@ -521,7 +527,14 @@ pub fn held_text(held: &Held) -> String {
     text
 }
 
-/// `held by root@web3 pid 4121 (./backup.sh) since 02:00:03 (14m), lease ends in 52s; 2nd in line`
+/// `waiting for "backup": held by …; next in line; 10m left`
+#[must_use]
+pub fn waiting_text(name: &str, queued: &Queued, left: Option<Duration>) -> String {
+    let left = left.map_or_else(String::new, |left| format!("; {} left", show(left)));
+    format!("waiting for \"{name}\": {}{left}", queued_text(queued))
+}
+
+/// `held by root@web3 pid 4121 (./backup.sh) since 02:00:03 (14m), lease ends in 52s; number 2 in line`
 #[must_use]
 pub fn queued_text(queued: &Queued) -> String {
     let held = match &queued.held {
