@@ -9,7 +9,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::clock::{self, Tick};
-use crate::message::waiting_text;
+use crate::message::Message;
 use crate::store::{Held, Queued};
 
 /// How often the durations in the line are brought up to date.
@@ -106,6 +106,7 @@ impl News {
             ..self.queued
         };
         let left = (self.until != Tick::NEVER).then(|| self.until.since(now));
-        format!("tasklock: {}", waiting_text(name, &queued, left))
+        let text = Message::Waiting { queued, left }.text(name);
+        format!("tasklock: {text}")
     }
 }
