@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tasklock::clock::Tick;
-use tasklock::exit::{ChildStatus, Outcome};
+use tasklock::exit::{ChildStatus, Outcome, StartError};
 use tasklock::lease::Terms;
 use tasklock::signals::{Origin, Received, Signal};
 use tasklock::store::{
@@ -154,6 +154,8 @@ struct World {
     /// Some of its descendants are.
     rest: bool,
     spawned: bool,
+    /// The command cannot be started.
+    missing: bool,
     killed: bool,
     lost: bool,
     keeper_dead: bool,
@@ -172,7 +174,7 @@ struct World {
 }
 
 impl World {
-    fn new(plan: Plan) -> World {
+    fn new(plan: Plan, missing: bool) -> World {
         World {
             supervisor: Supervisor::new(plan.clone()),
             plan,
@@ -182,6 +184,7 @@ impl World {
             child: false,
             rest: false,
             spawned: false,
+            missing,
             killed: false,
             lost: false,
             keeper_dead: false,
@@ -251,9 +254,14 @@ impl World {
                     grant.is_none() || self.now < self.deadline,
                     "spawned on a lease that has ended"
                 );
-                self.spawned = true;
-                self.child = true;
-                events.push(Event::Started { pid: 77 });
+                if self.missing {
+                    let text = "not found".to_owned();
+                    events.push(Event::StartFailed(StartError::NotFound(text)));
+                } else {
+                    self.spawned = true;
+                    self.child = true;
+                    events.push(Event::Started { pid: 77 });
+                }
             }
             Action::KillTree => {
                 self.killed = true;
@@ -505,8 +513,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_sequence_of_events_breaks_an_invariant(plan in plans(), steps in steps()) {
-        let mut world = World::new(plan);
+    fn no_sequence_of_events_breaks_an_invariant(
+        plan in plans(),
+        missing in prop::bool::weighted(0.1),
+        steps in steps(),
+    ) {
+        let mut world = World::new(plan, missing);
         world.feed(Event::Start)?;
         for step in steps {
             world.step(step)?;
