@@ -6,7 +6,7 @@ mod quote;
 mod text;
 
 pub use quote::{escape, hide_urls, plain};
-pub use text::{held_text, queued_text};
+pub use text::held_text;
 
 use std::time::Duration;
 

@@ -138,8 +138,8 @@ fn skip_fields(skip: &Skip, set: &mut impl FnMut(&str, Value)) {
     match skip {
         Skip::Held(held) => held_fields(Some(held), set),
         Skip::WaitOver { queued, waited } => {
-            set("waited_ms", millis(*waited));
             set("place", json!(queued.place));
+            set("waited_ms", millis(*waited));
             held_fields(queued.held.as_ref(), set);
         }
         Skip::Reserved(first) => set("first_in_line", json!(first)),
@@ -198,6 +198,14 @@ mod tests {
         let mut words = std::collections::BTreeSet::new();
         for (skip, key, value) in [
             (Skip::Held(Held::default()), "holder", Value::Null),
+            (
+                Skip::WaitOver {
+                    queued: Queued::default(),
+                    waited: second,
+                },
+                "waited_ms",
+                json!(1000),
+            ),
             (Skip::Reserved(None), "first_in_line", Value::Null),
             (Skip::CoolingDown(second), "remaining_ms", json!(1000)),
             (

@@ -151,11 +151,11 @@ impl LossCause {
 fn skip_text(name: &str, skip: &Skip) -> String {
     match skip {
         Skip::Held(held) => format!("\"{name}\" is {}", held_text(held)),
-        Skip::WaitOver { queued, waited } => {
-            let held = queued.held.as_ref();
-            let held = held.map_or_else(|| "held by nobody just now".to_owned(), held_text);
-            format!("\"{name}\" is {held}; waited {}", show(*waited))
-        }
+        Skip::WaitOver { queued, waited } => format!(
+            "waited {} for \"{name}\" in vain: {}",
+            show(*waited),
+            queued_text(queued)
+        ),
         Skip::Reserved(first) => {
             let first = first
                 .as_ref()
@@ -217,8 +217,7 @@ pub fn held_text(held: &Held) -> String {
 }
 
 /// `next in line; held by root@web3 pid 4121 (./backup.sh) since 02:00:03 (14m), lease ends in 52s`
-#[must_use]
-pub fn queued_text(queued: &Queued) -> String {
+fn queued_text(queued: &Queued) -> String {
     let held = match &queued.held {
         Some(held) => held_text(held),
         None => "held by nobody just now".to_owned(),
@@ -344,6 +343,20 @@ mod tests {
             waiting(Some(Held::default()), None, None),
             "waiting for \"backup\": held by a job that leaves no details"
         );
+    }
+
+    #[test]
+    fn a_wait_that_is_over_says_how_long_it_was_and_for_whom() {
+        let queued = Queued {
+            held: Some(held()),
+            place: Some(2),
+            ask_in: Duration::ZERO,
+        };
+        let waited = Duration::from_secs(600);
+        let text = skipped(Skip::WaitOver { queued, waited });
+        let start =
+            "skipped: waited 10m for \"backup\" in vain: number 2 in line; held by root@web3 ";
+        assert!(text.starts_with(start), "{text}");
     }
 
     #[test]
