@@ -17,14 +17,15 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::line::Ticket;
 
-/// A holder releases by closing its file (a crash does the same, a moment
-/// *before* the kernel frees the lock); who deletes or replaces a file changes
-/// the number of its names.
-const CHANGES: AddWatchFlags = AddWatchFlags::IN_CLOSE_WRITE
-    .union(AddWatchFlags::IN_ATTRIB)
+/// Who deletes or replaces a file changes the number of its names.
+const GONE: AddWatchFlags = AddWatchFlags::IN_ATTRIB
     .union(AddWatchFlags::IN_DELETE_SELF)
     .union(AddWatchFlags::IN_MOVE_SELF)
     .union(AddWatchFlags::IN_DONT_FOLLOW);
+
+/// A holder releases by closing its file. A crash does the same, a moment
+/// *before* the kernel frees the lock.
+const RELEASED: AddWatchFlags = GONE.union(AddWatchFlags::IN_CLOSE_WRITE);
 
 /// The bell of one waiter.
 #[derive(Debug)]
@@ -68,17 +69,18 @@ impl Bell {
         rang
     }
 
-    /// Rings from now on whenever one of `files` changes. Those that do not exist
-    /// have nobody to wait for. False: the system refuses that.
-    pub(super) fn watch(&mut self, files: impl Iterator<Item = PathBuf>) -> bool {
+    /// Rings from now on whenever a holder closes one of the files of `places`, or
+    /// when somebody deletes or replaces one of them or the file of the `line`. A
+    /// file that does not exist has no holder. False: the system refuses that.
+    pub(super) fn watch(&mut self, places: impl Iterator<Item = PathBuf>, line: PathBuf) -> bool {
         let Ok(inotify) = self.inotify() else {
             return false;
         };
-        let mut files = files.map(|file| {
-            let watched = inotify.add_watch(&file, CHANGES);
+        let places = places.map(|file| (file, RELEASED));
+        places.chain([(line, GONE)]).all(|(file, changes)| {
+            let watched = inotify.add_watch(&file, changes);
             matches!(watched, Ok(_) | Err(Errno::ENOENT))
-        });
-        files.all(|watched| watched)
+        })
     }
 
     fn inotify(&mut self) -> Result<&Inotify, Errno> {

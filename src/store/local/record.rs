@@ -35,8 +35,8 @@ const LINE_MAX_BYTES: usize = 64 * 1024;
 pub(super) struct Moment {
     /// Wall clock in milliseconds, for people and for the time after a reboot.
     pub(super) wall_ms: u64,
-    /// Milliseconds since boot, which no step of the wall clock touches.
-    pub(super) boot_ms: u64,
+    /// Milliseconds since boot, which no step of the wall clock touches; negative: before it.
+    pub(super) boot_ms: i64,
     /// Which boot that was; empty where the kernel does not tell.
     pub(super) boot_id: String,
 }
@@ -47,7 +47,7 @@ impl Moment {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Moment {
             wall_ms: wall_us() / 1000,
-            boot_ms: millis(clock::now().since_boot()),
+            boot_ms: signed(millis(clock::now().since_boot())),
             boot_id: boot_id.trim().to_owned(),
         }
     }
@@ -56,7 +56,7 @@ impl Moment {
     pub(super) fn before(&self, duration: Duration) -> Moment {
         Moment {
             wall_ms: self.wall_ms.saturating_sub(millis(duration)),
-            boot_ms: self.boot_ms.saturating_sub(millis(duration)),
+            boot_ms: self.boot_ms.saturating_sub(signed(millis(duration))),
             boot_id: self.boot_id.clone(),
         }
     }
@@ -70,12 +70,11 @@ impl Moment {
     /// How many milliseconds this instant comes after `other`; negative: before
     /// it. By the wall clock only if they are not known to be of the same boot.
     pub(super) fn ms_after(&self, other: &Moment) -> i128 {
-        let (this, that) = if self.is_of_the_boot_of(other) {
-            (self.boot_ms, other.boot_ms)
+        if self.is_of_the_boot_of(other) {
+            i128::from(self.boot_ms) - i128::from(other.boot_ms)
         } else {
-            (self.wall_ms, other.wall_ms)
-        };
-        i128::from(this) - i128::from(that)
+            i128::from(self.wall_ms) - i128::from(other.wall_ms)
+        }
     }
 
     /// Whether both are known to be of the same boot.
@@ -306,11 +305,15 @@ pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn moment(wall_ms: u64, boot_ms: u64, boot_id: &str) -> Moment {
+    fn moment(wall_ms: u64, boot_ms: i64, boot_id: &str) -> Moment {
         Moment {
             wall_ms,
             boot_ms,
@@ -354,6 +357,13 @@ mod tests {
         };
         assert_eq!(at(u64::MAX - 1).unwrap().fence, Fence(u64::MAX));
         assert_eq!(at(u64::MAX), None);
+    }
+
+    #[test]
+    fn a_run_may_have_been_asked_for_before_the_boot() {
+        let now = moment(9_000_000, 5_000, "a");
+        let asked = now.before(Duration::from_secs(60));
+        assert_eq!(now.since(&asked), Duration::from_secs(60));
     }
 
     fn cooldown(from: Moment) -> Cooldown {

@@ -148,11 +148,11 @@ impl Wait {
             return rings_for_line;
         }
         let path = |file_name: &str| request.directory.path_of(file_name);
-        let files = ours.map(|slot| {
+        let places = ours.map(|slot| {
             let file = LockFile::new(request.directory, &request.claim.name, slot);
             path(&file.file_name)
         });
-        bell.watch(files.chain([path(&line.file_name)])) && rings_for_line
+        bell.watch(places, path(&line.file_name)) && rings_for_line
     }
 }
 
