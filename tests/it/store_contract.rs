@@ -13,6 +13,7 @@ use crate::support::store::{PREFIX, target};
 mod cooling;
 mod holding;
 mod once;
+mod schedules;
 mod slots;
 mod telling;
 mod unlocking;
@@ -89,6 +90,11 @@ macro_rules! promises_of {
                     waiters_are_skipped_by_a_cooldown
                     a_place_that_cools_down_is_passed_over
                     places_that_all_cool_down_tell_the_shortest
+                }
+                schedules {
+                    a_job_runs_once_per_tick_at_any_phase
+                    a_job_that_always_fails_runs_twice_per_tick
+                    a_run_that_waited_long_does_not_swallow_the_next_tick
                 }
                 once {
                     a_run_soon_after_a_success_is_not_needed
