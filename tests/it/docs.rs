@@ -11,7 +11,10 @@ use std::process::{Command, Stdio};
 use tasklock::cli;
 use tasklock::exit::Code;
 
+use crate::support::redis::Server;
+use crate::support::scratch::Scratch;
 use crate::support::tasklock::Tasklock;
+use crate::support::wait_until;
 
 mod completions;
 
@@ -359,8 +362,30 @@ fn names(line: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_user_with_the_rights_of_the_man_page_holds_and_waits() {
+    let section = man_section("STORES");
+    let rule = section
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("ACL SETUSER "));
+    let rule = rule.unwrap().replace("PASSWORD", "secret");
+    let server = Server::with().user(&rule).start();
+    let url = server.url().replace("//", "//job:secret@");
+    let scratch = Scratch::new();
+    let mut gate = scratch.gate("gate");
+    let script = format!("echo up; read _ <{}", gate.path().display());
+    let holder = Tasklock::named("docs", &url).sh(&script).start();
+    wait_until(|| holder.stdout() == "up\n");
+    let waiter = Tasklock::named("docs", &url).args(["-w", "forever", "echo", "mine"]);
+    let mut waiter = waiter.start();
+    waiter.wait_for_stderr("waiting for \"docs\": next in line");
+    gate.open();
+    holder.wait().expect_code(0).expect_silent();
+    waiter.wait().expect_code(0).expect_stdout("mine\n");
+}
+
+#[test]
 fn the_fields_of_a_report_are_in_the_man_page() {
-    let scratch = crate::support::scratch::Scratch::new();
+    let scratch = Scratch::new();
     let report = scratch.file("report");
     let run = Tasklock::named("docs", "local:")
         .arg("--report")
