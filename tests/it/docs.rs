@@ -337,6 +337,7 @@ fn the_readme_and_the_man_page_mention_no_option_that_does_not_exist() {
         "SIGNALS",
         "EXAMPLES",
         "REPORT",
+        "LOG",
     ]
     .map(man_section)
     .concat();
@@ -359,6 +360,34 @@ fn names(line: &str) -> Vec<String> {
         }
     }
     names
+}
+
+/// The words that a function of the JSON log can answer, by its source.
+fn words_of(function: &str) -> Words {
+    let source = text("src/message/json.rs");
+    let (_, body) = source.split_once(&format!("fn {function}(")).unwrap();
+    let body = body.split("fn ").next().unwrap();
+    let arms = body.split("=> \"").skip(1);
+    let words = arms.filter_map(|arm| arm.split('"').next());
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_events_of_the_json_log_are_in_the_man_page_and_so_is_every_cause_of_a_skip() {
+    let section = man_section("LOG");
+    let tags = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("       "))
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))
+        .filter_map(|line| line.split_whitespace().next());
+    let events = words_of("event");
+    agree("LOG", &tags.map(str::to_owned).collect(), &events);
+    let (_, skipped) = section.split_once("cause is one of ").unwrap();
+    let skipped = skipped.split(". ").next().unwrap().lines().next().unwrap();
+    let told = words(skipped, "", |c| c.is_ascii_lowercase() || c == '_');
+    let causes = words_of("skip_word");
+    let missing: Vec<_> = causes.difference(&told).collect();
+    assert!(causes.len() > 5 && missing.is_empty(), "{missing:?}");
 }
 
 #[test]
