@@ -237,6 +237,21 @@ fn a_token_that_left_never_stands_in_line_again() {
 }
 
 #[test]
+fn a_waiter_that_is_taken_out_over_another_connection_is_passed_over() {
+    let (server, mut store) = start();
+    let holder = claim("holder");
+    grant(&mut *store, &holder);
+    let mut leaving = Waiter::join(&server.unix_url(), "a");
+    let mut next = Waiter::join(&server.unix_url(), "b");
+    release(&mut *open(&server.unix_url()), &leaving.claim);
+    assert_eq!(next.ask().0, 1);
+    let again = leaving.store.acquire(&leaving.claim, IN_LINE, TIMEOUT);
+    assert_eq!(again, Ok(Acquire::Withdrawn));
+    release(&mut *store, &holder);
+    grant_in_line(&mut *next.store, &next.claim);
+}
+
+#[test]
 fn nothing_is_left_of_a_line_but_the_state_which_rests() {
     let (server, mut store) = start();
     let mine = claim("holder");

@@ -3,10 +3,13 @@
 use super::super::file_name::{line_file, once_file};
 use super::*;
 
+/// What puts one kind of thing at a path.
+type Plant<'a> = &'a dyn Fn(&Path);
+
 /// Plants each kind of thing under the name of a file of a lock that has it as its name.
 fn plant(scratch: &Scratch, file_name: impl Fn(&LockName) -> String) -> Vec<(Claim, PathBuf)> {
     let victim = scratch.0.join("victim");
-    let kinds: [(&str, &dyn Fn(&Path)); 5] = [
+    let kinds: [(&str, Plant<'_>); 5] = [
         ("symlink", &|path| symlink(&victim, path).unwrap()),
         ("dangling", &|path| {
             symlink(scratch.0.join("absent"), path).unwrap()
