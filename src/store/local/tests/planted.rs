@@ -3,25 +3,20 @@
 use super::super::file_name::{line_file, once_file};
 use super::*;
 
-/// What puts one kind of thing at a path.
-type Plant<'a> = &'a dyn Fn(&Path);
-
-/// Plants each kind of thing under the name of a file of a lock that has it as its name.
+/// Plants each kind of thing under the name of a file of a lock that is called like it.
 fn plant(scratch: &Scratch, file_name: impl Fn(&LockName) -> String) -> Vec<(Claim, PathBuf)> {
     let victim = scratch.0.join("victim");
-    let kinds: [(&str, Plant<'_>); 5] = [
-        ("symlink", &|path| symlink(&victim, path).unwrap()),
-        ("dangling", &|path| {
-            symlink(scratch.0.join("absent"), path).unwrap()
-        }),
-        ("hardlink", &|path| fs::hard_link(&victim, path).unwrap()),
-        ("fifo", &|path| mkfifo(path, Mode::S_IRWXU).unwrap()),
-        ("directory", &|path| fs::create_dir(path).unwrap()),
-    ];
-    let planted = kinds.map(|(kind, plant)| {
+    let kinds = ["symlink", "dangling", "hardlink", "fifo", "directory"];
+    let planted = kinds.map(|kind| {
         let claim = claim(kind);
         let path = scratch.locks().join(file_name(&claim.name));
-        plant(&path);
+        match kind {
+            "symlink" => symlink(&victim, &path).unwrap(),
+            "dangling" => symlink(scratch.0.join("absent"), &path).unwrap(),
+            "hardlink" => fs::hard_link(&victim, &path).unwrap(),
+            "fifo" => mkfifo(&path, Mode::S_IRWXU).unwrap(),
+            _ => fs::create_dir(&path).unwrap(),
+        }
         (claim, path)
     });
     planted.into()
