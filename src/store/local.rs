@@ -42,6 +42,7 @@ use crate::store::{
     Acquire, Ask, Claim, End, Grant, Held, LockName, Loss, Once, Refresh, Release, Slot, Status,
     Store, StoreError, Token, Unlock, Unlocked,
 };
+use bell::Bell;
 use directory::{Directory, Place};
 use line::Line;
 use lock_file::{Hold, LockFile, Look};
@@ -58,6 +59,9 @@ pub struct LocalStore {
     holds: Vec<Hold>,
     /// The one that asked last is the last.
     waits: Vec<Wait>,
+    /// Of the waits that ended well. To close a bell takes the kernel up to 20 ms
+    /// (it waits for all who may be ringing it), and the job is to start now.
+    silent: Vec<Bell>,
     /// What single tries saw free, and reserved for those in line.
     unclaimed: HashMap<LockName, Unclaimed>,
     /// Released or withdrawn here. A token never leaves its process while it
@@ -83,6 +87,7 @@ impl LocalStore {
             place,
             holds: Vec::new(),
             waits: Vec::new(),
+            silent: Vec::new(),
             unclaimed: HashMap::new(),
             spent: Vec::new(),
         }
@@ -163,8 +168,11 @@ impl LocalStore {
         patience: Option<Patience>,
     ) -> Result<Acquire, StoreError> {
         match wait.ask(request, patience) {
-            // Every way out but the last two drops the wait, and leaves the line with it.
-            Ok(Turn::Ours(hold)) => Ok(self.keep(hold)),
+            // Every way out but the last two leaves the line.
+            Ok(Turn::Ours(hold)) => {
+                self.silent.extend(wait.leave());
+                Ok(self.keep(hold))
+            }
             Ok(Turn::Done(done)) => Ok(Acquire::Done(done)),
             Ok(Turn::CoolingDown(remaining)) => Ok(Acquire::CoolingDown { remaining }),
             Ok(Turn::Queued(queued)) => {
@@ -259,6 +267,7 @@ impl Store for LocalStore {
         grant: &Grant,
         _timeout: Duration,
     ) -> Result<Refresh, StoreError> {
+        self.silent.clear();
         let directory = Directory::open(&self.place)?;
         let answer = match self.hold(claim) {
             Some(hold) => LockFile::new(&directory, &claim.name, hold.slot).refresh(hold)?,
@@ -306,6 +315,7 @@ impl Store for LocalStore {
         if let Some(hold) = hold {
             hold.free();
         }
+        self.silent.clear();
         answer
     }
 

@@ -71,6 +71,12 @@ impl Wait {
         self.bell.as_ref().map(Bell::fd)
     }
 
+    /// Leaves the line at once, and the bell to whoever has the time to close it.
+    pub(super) fn leave(self) -> Option<Bell> {
+        drop(self.ticket);
+        self.bell
+    }
+
     /// Asks, and tries again for as long as `patience` says that a refusal may
     /// not be what it seems. None: at once.
     pub(super) fn ask(
