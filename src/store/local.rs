@@ -17,8 +17,8 @@
 //! that puts the file back, or finds the other run there and answers "lost".
 //! Where somebody deletes the file of a line, those in it and those who come
 //! later do not know the order between them, until each has asked again.
-//! A waiter that is stopped (SIGSTOP) keeps its place; while a place is free
-//! that it does not take for a second, those behind it pass it over.
+//! A waiter that is stopped (SIGSTOP) keeps its place in line; a lock that is
+//! free for it, and that it does not take for a second, goes to the one behind it.
 //! Not promised: anything on network file systems, or against users who may
 //! write to the same directory.
 
@@ -44,7 +44,7 @@ use crate::store::{
 };
 use bell::Bell;
 use directory::{Directory, Place};
-use line::Line;
+use line::{Line, Waiter};
 use lock_file::{Hold, LockFile, Look};
 use once::OnceFile;
 use patience::Patience;
@@ -115,8 +115,7 @@ impl LocalStore {
         let line = Line::new(request.directory, name);
         let mut patience = Patience::new();
         loop {
-            let reserved = wait::reserved(&line.waiters()?);
-            let refusal = match self.attempt(request, reserved)? {
+            let refusal = match self.attempt(request, &line.waiters()?)? {
                 Outcome::Ours(hold) => return Ok(self.keep(hold)),
                 Outcome::Done(done) => return Ok(Acquire::Done(done)),
                 Outcome::Refused(refusal) => refusal,
@@ -135,10 +134,10 @@ impl LocalStore {
     }
 
     /// One try that remembers what it saw of those in line.
-    fn attempt(&mut self, request: &Request<'_>, reserved: u32) -> Result<Outcome, StoreError> {
+    fn attempt(&mut self, request: &Request<'_>, before: &[Waiter]) -> Result<Outcome, StoreError> {
         let name = &request.claim.name;
         let mut unclaimed = self.unclaimed.remove(name);
-        let outcome = request.attempt(reserved, Manner::Plain, &mut unclaimed);
+        let outcome = request.attempt(before, Manner::Plain, &mut unclaimed);
         if let Some(unclaimed) = unclaimed {
             self.unclaimed.insert(name.clone(), unclaimed);
         }
@@ -148,9 +147,9 @@ impl LocalStore {
     /// Tries, and joins the line if nothing came of it.
     fn try_in_line(&mut self, request: &Request<'_>) -> Result<Acquire, StoreError> {
         let line = Line::new(request.directory, &request.claim.name);
-        let reserved = wait::reserved(&line.waiters()?);
-        if reserved < request.claim.slots {
-            match self.attempt(request, reserved)? {
+        let before = line.waiters()?;
+        if wait::reserved(&before) < request.claim.slots {
+            match self.attempt(request, &before)? {
                 Outcome::Ours(hold) => return Ok(self.keep(hold)),
                 Outcome::Done(done) => return Ok(Acquire::Done(done)),
                 Outcome::Refused(_) => {}

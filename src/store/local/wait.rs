@@ -14,7 +14,6 @@ use super::line::{Line, Ticket, Waiter};
 use super::lock_file::{Hold, LockFile};
 use super::patience::Patience;
 use super::request::{Manner, Outcome, Request, TURN_MAX, Unclaimed};
-use crate::clock;
 use crate::store::{Done, Queued, StoreError, Token};
 
 /// When the first in line asks again after the bell rang: the bell of a crashed
@@ -29,8 +28,8 @@ const AGAIN_MAX: Duration = Duration::from_secs(1);
 const AGAIN_WITHOUT_BELL: Duration = Duration::from_millis(50);
 
 /// Behind others there is nothing to see but a line whose file was deleted, and
-/// a line that stands still. The second looks after the first (see [`TURN_MAX`]).
-const AGAIN_AS_SECOND: Duration = Duration::from_secs(1);
+/// a line that stands still. The second looks after the first.
+const AGAIN_AS_SECOND: Duration = TURN_MAX;
 const AGAIN_BEHIND: Duration = Duration::from_secs(5);
 
 /// A place in line of ours. Dropping it leaves the line.
@@ -93,15 +92,14 @@ impl Wait {
         }
         loop {
             let before = line.before(&self.ticket)?;
-            let reserved = reserved(&before);
-            let is_first = reserved < request.claim.slots;
+            let is_first = reserved(&before) < request.claim.slots;
             // Before the try, so that nothing is missed after it.
             let has_bell = self.hang_bell(request, &line, &before);
             if before.is_empty() && !self.announced {
                 self.ticket.announce(&request.claim.holder);
                 self.announced = true;
             }
-            let refusal = match request.attempt(reserved, Manner::Quiet, &mut self.unclaimed)? {
+            let refusal = match request.attempt(&before, Manner::Quiet, &mut self.unclaimed)? {
                 Outcome::Ours(hold) => return Ok(Turn::Ours(hold)),
                 Outcome::Done(done) => return Ok(Turn::Done(done)),
                 Outcome::Refused(refusal) => refusal,
@@ -128,10 +126,7 @@ impl Wait {
                 _ => AGAIN_BEHIND,
             };
             let until_cool = refusal.cooling_down.map(|remaining| remaining + AGAIN_MIN);
-            let until_passed_over = refusal.reserved.map(|since| {
-                let passed = clock::now().since(since);
-                TURN_MAX.saturating_sub(passed) + AGAIN_MIN
-            });
+            let until_passed_over = refusal.reserved.map(|left| left + AGAIN_MIN);
             let ask_in = [until_cool, until_passed_over].into_iter().flatten();
             return Ok(Turn::Queued(Queued {
                 held: refusal.held,
