@@ -89,6 +89,8 @@ impl Wait {
             // Somebody deleted the file: those who come find another one.
             self.ticket = line.join(request.claim.slots)?;
             self.announced = false;
+            // Those with the same numbers are others now.
+            self.bell.iter_mut().for_each(Bell::forget_line);
         }
         loop {
             let before = line.before(&self.ticket)?;
@@ -142,8 +144,8 @@ impl Wait {
             return false;
         };
         let slots = request.claim.slots;
-        let rings_for_line = blocker(before, slots)
-            .is_none_or(|waiter| bell.ring_without(waiter.ticket, &self.ticket));
+        let blocker = blocker(before, slots).map(|waiter| waiter.ticket);
+        let rings_for_line = bell.ring_without(blocker, &self.ticket);
         let ours = reserved(before)..slots;
         if ours.is_empty() {
             return rings_for_line;
