@@ -62,6 +62,8 @@ pub struct Run {
     pub min_hold: Duration,
     /// `--once-per`, `--once-key`, `--once-attempts`
     pub once: Once,
+    /// `--replicas`
+    pub replicas: u32,
     /// `--jitter`
     pub jitter: Duration,
     /// `--on-lost`
@@ -451,6 +453,7 @@ impl Reader<'_> {
             slots: None,
             min_hold: Duration::ZERO,
             once: Once::default(),
+            replicas: 0,
             jitter: Duration::ZERO,
             on_lost: self
                 .choice("on_lost", args.on_lost.as_deref(), &on_lost)?

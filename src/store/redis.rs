@@ -34,6 +34,8 @@
 mod answer;
 mod failure;
 mod link;
+mod replicas;
+mod sentinel;
 pub(crate) mod tls;
 mod wire;
 
@@ -45,6 +47,8 @@ use std::time::{Duration, Instant};
 
 use redis::Value;
 
+pub(crate) use sentinel::Login;
+pub use sentinel::Sentinels;
 pub use tls::TlsFiles;
 
 use self::answer::Words;
@@ -72,7 +76,7 @@ const UNLOCK: &str = script!("redis/unlock.lua");
 #[derive(Debug)]
 pub struct Server {
     pub(crate) address: Address,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
     pub(crate) database: u32,
@@ -171,9 +175,8 @@ impl fmt::Display for Server {
     }
 }
 
-/// The locks of one server. Connects at the first request and stays connected.
+/// The locks of one server, or of the one that is the master. Connects at the first request and stays connected.
 pub struct RedisStore {
-    server: Arc<Server>,
     key_prefix: String,
     link: Link,
 }
@@ -184,8 +187,16 @@ impl RedisStore {
     #[must_use]
     pub fn new(server: Arc<Server>, key_prefix: String) -> RedisStore {
         RedisStore {
-            link: Link::new(Arc::clone(&server)),
-            server,
+            link: Link::to(server),
+            key_prefix,
+        }
+    }
+
+    /// The same on the master that `sentinels` name.
+    #[must_use]
+    pub fn by_sentinel(sentinels: Arc<Sentinels>, key_prefix: String) -> RedisStore {
+        RedisStore {
+            link: Link::by_sentinel(sentinels),
             key_prefix,
         }
     }
@@ -205,26 +216,22 @@ impl RedisStore {
             .arg(format!("{{{key}}}:st"))
             .arg(script.args);
         let deadline = Instant::now() + timeout.min(TIMEOUT_MAX);
-        let value = self
-            .link
-            .request(&eval.get_packed_command(), deadline)
-            .map_err(|fault| failure::of_fault(&self.server, fault, timeout))?;
+        let answer = self.link.request(&eval.get_packed_command(), deadline);
+        let server = self.link.server();
+        let value = answer.map_err(|fault| failure::of_fault(server, fault, timeout))?;
         if let Value::ServerError(error) = &value {
-            return Err(failure::of_answer(&self.server, &wire::error_text(error)));
+            return Err(failure::of_answer(server, &wire::error_text(error)));
         }
         if let Some((key, what)) = answer::refused_key(&value) {
             return Err(StoreError::new(
                 StoreErrorKind::Misconfigured,
-                format!("the key {key:?} on {} {what}", self.server),
+                format!("the key {key:?} on {server} {what}"),
             ));
         }
         Words::new(value).as_mut().and_then(read).ok_or_else(|| {
             StoreError::new(
                 StoreErrorKind::Defect,
-                format!(
-                    "a script on {} gave an answer that is none of its own",
-                    self.server
-                ),
+                format!("a script on {server} gave an answer that is none of its own"),
             )
         })
     }
@@ -263,7 +270,12 @@ impl Store for RedisStore {
             name: &claim.name,
             args: &args,
         };
-        self.step(&script, timeout, answer::acquire)
+        let until = Instant::now() + timeout.min(TIMEOUT_MAX);
+        let answer = self.step(&script, timeout, answer::acquire)?;
+        if let Acquire::Granted(_) = answer {
+            self.expect_replicated_grant(claim, until)?;
+        }
+        Ok(answer)
     }
 
     fn bell(&self) -> Option<BorrowedFd<'_>> {
@@ -288,9 +300,14 @@ impl Store for RedisStore {
             name: &claim.name,
             args: &args,
         };
-        self.step(&script, timeout, |words| {
+        let until = Instant::now() + timeout.min(TIMEOUT_MAX);
+        let answer = self.step(&script, timeout, |words| {
             answer::refresh(words, grant.fence)
-        })
+        })?;
+        if let Refresh::Held(_) | Refresh::Retaken(_) = answer {
+            self.expect_replicated_refresh(claim, until)?;
+        }
+        Ok(answer)
     }
 
     fn release(

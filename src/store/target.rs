@@ -2,6 +2,9 @@
 //!
 //! No error text contains a password, nor any part of a URL that could be one.
 
+mod hosts;
+mod sentinel;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,12 +15,12 @@ use url::Url;
 use super::Store;
 use super::local::LocalStore;
 use super::redis::tls::Tls;
-use super::redis::{Address, RedisStore, Secret, Server, TlsFiles};
+use super::redis::{Address, RedisStore, Secret, Sentinels, Server, TlsFiles};
 
 /// Port of Redis and Valkey, <https://redis.io/docs/latest/operate/oss_and_stack/management/config/>.
 const DEFAULT_PORT: u16 = 6379;
 
-const SCHEMES: &str = "local:, redis://, rediss:// or unix://";
+const SCHEMES: &str = "local:, redis://, rediss://, unix:// or redis+sentinel://";
 
 /// Where locks live.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub enum Target {
     Local(Option<PathBuf>),
     /// One Redis or Valkey server.
     Redis(Arc<Server>),
+    /// The master that Sentinel names.
+    Sentinel(Arc<Sentinels>),
 }
 
 /// How long a request may take, and what that means for a run.
@@ -35,7 +40,7 @@ pub enum Distance {
     Here,
     /// A few round trips.
     Near,
-    /// Many round trips and some arithmetic: TLS.
+    /// Many round trips and some arithmetic: TLS, or a server that has to be found first.
     Far,
 }
 
@@ -59,7 +64,7 @@ impl Target {
             ));
         };
         let scheme = scheme.to_ascii_lowercase();
-        if scheme != "rediss"
+        if !scheme.starts_with("rediss")
             && let Some(flag) = tls.first_flag()
         {
             return Err(format!(
@@ -74,7 +79,12 @@ impl Target {
                 tcp(url, Some(tls)).map(|server| Target::Redis(Arc::new(server)))
             }
             "unix" => unix(url).map(|server| Target::Redis(Arc::new(server))),
-            "redis+sentinel" | "rediss+sentinel" | "redis+cluster" | "rediss+cluster" => {
+            "redis+sentinel" => sentinel::parse(url, None).map(|it| Target::Sentinel(Arc::new(it))),
+            "rediss+sentinel" => {
+                let tls = Tls::read(tls)?;
+                sentinel::parse(url, Some(tls)).map(|it| Target::Sentinel(Arc::new(it)))
+            }
+            "redis+cluster" | "rediss+cluster" => {
                 Err(format!("{scheme}:// is not supported by this version"))
             }
             // Without "//" it is as likely the user and password of a URL without a scheme.
@@ -95,6 +105,10 @@ impl Target {
             Target::Redis(server) => {
                 Box::new(RedisStore::new(Arc::clone(server), key_prefix.to_owned()))
             }
+            Target::Sentinel(sentinels) => Box::new(RedisStore::by_sentinel(
+                Arc::clone(sentinels),
+                key_prefix.to_owned(),
+            )),
         }
     }
 
@@ -105,6 +119,7 @@ impl Target {
             Target::Local(_) => Distance::Here,
             Target::Redis(server) if server.tls.is_some() => Distance::Far,
             Target::Redis(_) => Distance::Near,
+            Target::Sentinel(_) => Distance::Far,
         }
     }
 }
@@ -116,6 +131,7 @@ impl fmt::Display for Target {
             Target::Local(None) => f.write_str("local:"),
             Target::Local(Some(directory)) => write!(f, "local:{}", directory.display()),
             Target::Redis(server) => server.fmt(f),
+            Target::Sentinel(sentinels) => sentinels.fmt(f),
         }
     }
 }
@@ -149,16 +165,15 @@ fn tcp(text: &str, tls: Option<Tls>) -> Result<Server, String> {
         ));
     }
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let (user, password) = credentials(&url)?;
-    let password = password_of(user.as_ref(), password);
+    let login = credentials(&url)?;
     Ok(Server {
         address: Address::Tcp {
             host: decode(host, "host")?,
             port: url.port().unwrap_or(DEFAULT_PORT),
         },
-        tls,
-        user,
-        password,
+        tls: tls.map(Arc::new),
+        user: login.user,
+        password: login.password,
         database: database(url.path().trim_start_matches('/'))?,
     })
 }
@@ -169,7 +184,7 @@ fn unix(text: &str) -> Result<Server, String> {
     if url.host_str().is_some_and(|host| !host.is_empty()) || url.path().len() < 2 {
         return Err(format!("the unix URL takes an absolute path, write {form}"));
     }
-    let (mut user, mut password) = credentials(&url)?;
+    let (mut user, mut password) = user_and_password(&url)?;
     let mut number = 0;
     for option in url
         .query()
@@ -180,7 +195,7 @@ fn unix(text: &str) -> Result<Server, String> {
         match option.split_once('=') {
             Some(("db", value)) => number = database(value)?,
             Some(("user", value)) => user = Some(decode(value, "user")?),
-            Some(("pass", value)) => password = Some(Secret::new(decode(value, "password")?)),
+            Some(("pass", value)) => password = Some(decode(value, "password")?),
             _ => {
                 let name = harmless(Some(option));
                 return Err(format!(
@@ -189,13 +204,13 @@ fn unix(text: &str) -> Result<Server, String> {
             }
         }
     }
-    let password = password_of(user.as_ref(), password);
+    let login = Credentials::new(user, password);
     let path = PathBuf::from(decode(url.path(), "path")?);
     Ok(Server {
         address: Address::Unix(path),
         tls: None,
-        user,
-        password,
+        user: login.user,
+        password: login.password,
         database: number,
     })
 }
@@ -221,22 +236,37 @@ fn parse(text: &str, form: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// The user, and the password; a password alone is the default user's.
-fn credentials(url: &Url) -> Result<(Option<String>, Option<Secret>), String> {
+/// Who we are to a server.
+struct Credentials {
+    user: Option<String>,
+    password: Option<Secret>,
+}
+
+impl Credentials {
+    /// A password alone is the default user's. A user without a password is one of
+    /// `nopass`, who logs in with any: with the empty one.
+    fn new(user: Option<String>, password: Option<String>) -> Credentials {
+        let password = password.or_else(|| user.as_ref().map(|_| String::new()));
+        Credentials {
+            user,
+            password: password.map(Secret::new),
+        }
+    }
+}
+
+fn credentials(url: &Url) -> Result<Credentials, String> {
+    let (user, password) = user_and_password(url)?;
+    Ok(Credentials::new(user, password))
+}
+
+fn user_and_password(url: &Url) -> Result<(Option<String>, Option<String>), String> {
     let user = match url.username() {
         "" => None,
         user => Some(decode(user, "user")?),
     };
-    let password = url
-        .password()
-        .map(|password| decode(password, "password"))
-        .transpose()?;
-    Ok((user, password.map(Secret::new)))
-}
-
-/// A user without a password is one of `nopass`, who logs in with any: with the empty one.
-fn password_of(user: Option<&String>, password: Option<Secret>) -> Option<Secret> {
-    password.or_else(|| user.map(|_| Secret::new(String::new())))
+    let password = url.password();
+    let password = password.map(|password| decode(password, "password"));
+    Ok((user, password.transpose()?))
 }
 
 fn database(text: &str) -> Result<u32, String> {
