@@ -5,8 +5,11 @@ use std::net::SocketAddr;
 
 use redis::Value;
 
+pub(crate) use self::fake::Fake;
 use super::redis::{Builder, Server};
 use super::{wait_for_some, wait_until};
+
+mod fake;
 
 /// By which name the Sentinels know the master.
 pub(crate) const MASTER: &str = "the-master";
