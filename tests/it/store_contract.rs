@@ -1,11 +1,13 @@
 //! What every store promises, asked of each of them.
 
 use std::any::Any;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tasklock::store::Store;
 use tasklock::store::redis::TlsFiles;
 use tasklock::store::target::Target;
 
+use crate::support::cluster;
 use crate::support::redis::Server;
 use crate::support::scratch::Scratch;
 use crate::support::store::{PREFIX, target};
@@ -65,11 +67,12 @@ macro_rules! promises {
     )+ };
 }
 
-promises_of! { local redis_by_socket redis_by_tcp }
+promises_of! { local redis_by_socket redis_by_tcp redis_cluster }
 
 /// Where a store's locks are, for as long as the test runs.
 struct Place {
     target: Target,
+    key_prefix: String,
     _alive: Box<dyn Any>,
 }
 
@@ -77,13 +80,14 @@ impl Place {
     fn new(url: &str, alive: impl Any) -> Place {
         Place {
             target: target(url, &TlsFiles::default()),
+            key_prefix: PREFIX.to_owned(),
             _alive: Box::new(alive),
         }
     }
 
     /// One more user of it.
     fn open(&self) -> Box<dyn Store> {
-        self.target.open(PREFIX)
+        self.target.open(&self.key_prefix)
     }
 
     fn open_two(&self) -> (Box<dyn Store>, Box<dyn Store>) {
@@ -104,4 +108,14 @@ fn redis_by_socket() -> Place {
 fn redis_by_tcp() -> Place {
     let server = Server::start();
     Place::new(&server.url(), server)
+}
+
+fn redis_cluster() -> Place {
+    /// So that promises share a Cluster, which takes seconds to start, and no lock.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    Place {
+        key_prefix: format!("{PREFIX}{number}:"),
+        ..Place::new(&cluster::shared().url(), ())
+    }
 }

@@ -11,6 +11,7 @@ fn server() -> Server {
         user: Some("job".to_owned()),
         password: Some(Secret::new("s3cret".to_owned())),
         database: 0,
+        named_by: None,
     }
 }
 
