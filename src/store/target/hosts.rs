@@ -47,9 +47,6 @@ impl Hosts<'_> {
 
 /// `host`, `host:port`, `[::1]` or `[::1]:port`.
 fn address(text: &str, default_port: u16) -> Result<Address, String> {
-    if text.is_empty() {
-        return Err("the store URL has no host where it needs one".to_owned());
-    }
     let (host, port) = match text.strip_prefix('[') {
         Some(inner) => inner
             .split_once(']')
@@ -58,7 +55,10 @@ fn address(text: &str, default_port: u16) -> Result<Address, String> {
         None => text.split_at(text.find(':').unwrap_or(text.len())),
     };
     let plausible = |c: char| c.is_alphanumeric() || "-._:".contains(c);
-    if host.is_empty() || !host.chars().all(plausible) {
+    if host.is_empty() {
+        return Err("the store URL has no host where it needs one".to_owned());
+    }
+    if !host.chars().all(plausible) {
         return Err("the store URL has a host that cannot be one".to_owned());
     }
     let port = match port.strip_prefix(':') {

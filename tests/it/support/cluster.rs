@@ -4,8 +4,6 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 
-use redis::Value;
-
 use super::redis::{Builder, Server};
 use super::wait_until;
 
@@ -38,7 +36,9 @@ impl Cluster {
             let builder = Server::with()
                 .config("cluster-enabled", "yes")
                 .config("cluster-node-timeout", NODE_TIMEOUT)
-                .config("repl-diskless-sync-delay", "0");
+                .config("repl-diskless-sync-delay", "0")
+                // Others are told of a replica when it has heard something.
+                .config("repl-ping-replica-period", "1");
             more(builder).start()
         };
         let nodes = thread::scope(|scope| {
@@ -88,7 +88,7 @@ impl Cluster {
     #[track_caller]
     pub(crate) fn wait_until_whole(&self) {
         for node in &self.nodes {
-            wait_until(|| is_ok(node) && shards(node) == vec![2; usize::from(MASTERS)]);
+            wait_until(|| is_ok(node) && replicas(node) == usize::from(MASTERS));
             wait_until(|| {
                 let replication = node.info("replication");
                 let link = replication.get("master_link_status");
@@ -160,21 +160,11 @@ pub(crate) fn is_master(node: &Server) -> bool {
     node.info("replication")["role"] == "master"
 }
 
-/// How many nodes serve each range of slots, in this node's view.
+/// How many replicas this node knows.
 #[track_caller]
-fn shards(node: &Server) -> Vec<usize> {
-    match node.command(&["CLUSTER", "SLOTS"]) {
-        Value::Array(ranges) => ranges.iter().map(size).collect(),
-        other => panic!("CLUSTER SLOTS answered {other:?}"),
-    }
-}
-
-/// A range is its first and its last slot, and its nodes.
-fn size(range: &Value) -> usize {
-    match range {
-        Value::Array(parts) => parts.len() - 2,
-        _ => 0,
-    }
+fn replicas(node: &Server) -> usize {
+    let nodes = node.text(&["CLUSTER", "NODES"]).unwrap();
+    nodes.lines().filter(|line| line.contains("slave")).count()
 }
 
 /// A Cluster for all tests of this process that change nothing but locks of names of their own.

@@ -64,3 +64,85 @@ impl Node {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(line: &str) -> Reply {
+        Reply::from(redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap())
+    }
+
+    fn node(host: &str, port: u16) -> Node {
+        Node {
+            host: Some(host.to_owned()),
+            port,
+        }
+    }
+
+    #[test]
+    fn a_redirection_names_a_node_by_address_name_or_port_alone() {
+        for (place, named) in [
+            ("10.0.0.1:6381", node("10.0.0.1", 6381)),
+            ("::1:6381", node("::1", 6381)),
+            ("[::1]:6381", node("::1", 6381)),
+            ("node-1.example:6381", node("node-1.example", 6381)),
+            ("?:6381", node("?", 6381)),
+            (
+                ":6381",
+                Node {
+                    host: None,
+                    port: 6381,
+                },
+            ),
+        ] {
+            assert_eq!(
+                reply(&format!("MOVED 3999 {place}")),
+                Reply::Moved(named.clone())
+            );
+            assert_eq!(reply(&format!("ASK 3999 {place}")), Reply::Ask(named));
+        }
+    }
+
+    #[test]
+    fn what_names_no_node_leads_nowhere() {
+        for line in [
+            "MOVED 3999",
+            "MOVED 3999 h",
+            "MOVED 3999 h:x",
+            "ASK 1 h:0",
+            "ASK",
+        ] {
+            assert!(matches!(reply(line), Reply::Elsewhere(_)), "{line}");
+        }
+    }
+
+    #[test]
+    fn another_node_is_asked_where_this_one_cannot_serve() {
+        for line in [
+            "CLUSTERDOWN The cluster is down",
+            "CLUSTERDOWN Hash slot not served",
+            "LOADING Redis is loading the dataset in memory",
+            "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+            "READONLY You can't write against a read only replica.",
+            "ERR Error running script (call to f_0a): @user_script:12: -READONLY You can't write against a read only replica.",
+            "ERR max number of clients reached",
+        ] {
+            assert!(matches!(reply(line), Reply::Elsewhere(_)), "{line}");
+        }
+        let line = "TRYAGAIN Multiple keys request during rehashing of slot";
+        assert!(matches!(reply(line), Reply::Again(_)), "{line}");
+    }
+
+    #[test]
+    fn all_else_is_an_answer() {
+        for line in [
+            "NOAUTH Authentication required.",
+            "OOM command not allowed",
+            "ERR x",
+        ] {
+            assert!(matches!(reply(line), Reply::Final(_)), "{line}");
+        }
+        assert_eq!(Reply::from(Value::Int(1)), Reply::Final(Value::Int(1)));
+    }
+}

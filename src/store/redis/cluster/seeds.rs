@@ -24,7 +24,7 @@ impl Seeds {
         &self.first
     }
 
-    pub(super) fn servers(&self) -> impl Iterator<Item = &Arc<Server>> {
+    pub(crate) fn servers(&self) -> impl Iterator<Item = &Arc<Server>> {
         std::iter::once(&self.first).chain(&self.others)
     }
 }
