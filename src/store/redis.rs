@@ -32,6 +32,8 @@
 //! | `runs`, `skips` | counters: reserved |
 
 mod answer;
+mod cluster;
+mod eval;
 mod failure;
 mod link;
 mod replicas;
@@ -47,11 +49,13 @@ use std::time::{Duration, Instant};
 
 use redis::Value;
 
+pub use cluster::Seeds;
 pub(crate) use sentinel::Login;
 pub use sentinel::Sentinels;
 pub use tls::TlsFiles;
 
 use self::answer::Words;
+use self::eval::Eval;
 use self::link::Link;
 use self::tls::Tls;
 use super::{
@@ -72,7 +76,7 @@ const RELEASE: &str = script!("redis/release.lua");
 const INSPECT: &str = script!("redis/inspect.lua");
 const UNLOCK: &str = script!("redis/unlock.lua");
 
-/// Where a server is and how to log in. Its `Display` is the URL without user and password.
+/// Where a server is and how to log in.
 #[derive(Debug)]
 pub struct Server {
     pub(crate) address: Address,
@@ -80,6 +84,8 @@ pub struct Server {
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
     pub(crate) database: u32,
+    /// Who gave the address, if it was not the user.
+    pub(crate) named_by: Option<String>,
 }
 
 /// Where a server listens.
@@ -125,6 +131,29 @@ impl Server {
         }
     }
 
+    /// The URL without user and password.
+    fn url(&self) -> String {
+        let database = self.database;
+        match &self.address {
+            Address::Tcp { .. } => {
+                let scheme = if self.tls.is_some() {
+                    "rediss"
+                } else {
+                    "redis"
+                };
+                let place = self.host_and_port();
+                match database {
+                    0 => format!("{scheme}://{place}"),
+                    _ => format!("{scheme}://{place}/{database}"),
+                }
+            }
+            Address::Unix(path) => match database {
+                0 => format!("unix://{}", path.display()),
+                _ => format!("unix://{}?db={database}", path.display()),
+            },
+        }
+    }
+
     /// Some answers repeat what they were sent: "unknown command 'AUTH', with args…".
     fn without_password(&self, text: &str) -> String {
         let secret = match &self.password {
@@ -150,32 +179,20 @@ impl Server {
     }
 }
 
+/// The URL without user and password, and who gave it if that was not the user.
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.address {
-            Address::Tcp { .. } => {
-                let scheme = if self.tls.is_some() {
-                    "rediss"
-                } else {
-                    "redis"
-                };
-                write!(f, "{scheme}://{}", self.host_and_port())?;
-                if self.database != 0 {
-                    write!(f, "/{}", self.database)?;
-                }
-            }
-            Address::Unix(path) => {
-                write!(f, "unix://{}", path.display())?;
-                if self.database != 0 {
-                    write!(f, "?db={}", self.database)?;
-                }
-            }
+        f.write_str(&self.url())?;
+        match &self.named_by {
+            Some(name) => write!(f, " (named by {name})"),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
-/// The locks of one server, or of the one that is the master. Connects at the first request and stays connected.
+/// The locks of one server, of the one that is the master, or of the node of a
+/// Cluster that has their slot.
+/// Connects at the first request and stays connected.
 pub struct RedisStore {
     key_prefix: String,
     link: Link,
@@ -187,8 +204,8 @@ impl RedisStore {
     #[must_use]
     pub fn new(server: Arc<Server>, key_prefix: String) -> RedisStore {
         RedisStore {
-            link: Link::to(server),
             key_prefix,
+            link: Link::to(server),
         }
     }
 
@@ -196,8 +213,17 @@ impl RedisStore {
     #[must_use]
     pub fn by_sentinel(sentinels: Arc<Sentinels>, key_prefix: String) -> RedisStore {
         RedisStore {
-            link: Link::by_sentinel(sentinels),
             key_prefix,
+            link: Link::by_sentinel(sentinels),
+        }
+    }
+
+    /// The same in the Cluster of `seeds`.
+    #[must_use]
+    pub fn in_cluster(seeds: Arc<Seeds>, key_prefix: String) -> RedisStore {
+        RedisStore {
+            key_prefix,
+            link: Link::into_cluster(seeds),
         }
     }
 
@@ -208,15 +234,13 @@ impl RedisStore {
         timeout: Duration,
         read: impl FnOnce(&mut Words) -> Option<T>,
     ) -> Result<T, StoreError> {
-        let key = format!("{}{}", self.key_prefix, script.name);
-        let mut eval = redis::cmd("EVAL");
-        eval.arg(script.text)
-            .arg(2)
-            .arg(&key)
-            .arg(format!("{{{key}}}:st"))
-            .arg(script.args);
+        let eval = Eval {
+            text: script.text,
+            key: &format!("{}{}", self.key_prefix, script.name),
+            args: script.args,
+        };
         let deadline = Instant::now() + timeout.min(TIMEOUT_MAX);
-        let answer = self.link.request(&eval.get_packed_command(), deadline);
+        let answer = self.link.request(&eval, deadline);
         let server = self.link.server();
         let value = answer.map_err(|fault| failure::of_fault(server, fault, timeout))?;
         if let Value::ServerError(error) = &value {

@@ -12,15 +12,16 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use self::hosts::Hosts;
 use super::Store;
 use super::local::LocalStore;
 use super::redis::tls::Tls;
-use super::redis::{Address, RedisStore, Secret, Sentinels, Server, TlsFiles};
+use super::redis::{Address, RedisStore, Secret, Seeds, Sentinels, Server, TlsFiles};
 
 /// Port of Redis and Valkey, <https://redis.io/docs/latest/operate/oss_and_stack/management/config/>.
 const DEFAULT_PORT: u16 = 6379;
 
-const SCHEMES: &str = "local:, redis://, rediss://, unix:// or redis+sentinel://";
+const SCHEMES: &str = "local:, redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://";
 
 /// Where locks live.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub enum Target {
     Redis(Arc<Server>),
     /// The master that Sentinel names.
     Sentinel(Arc<Sentinels>),
+    /// A Redis Cluster.
+    Cluster(Arc<Seeds>),
 }
 
 /// How long a request may take, and what that means for a run.
@@ -68,7 +71,7 @@ impl Target {
             && let Some(flag) = tls.first_flag()
         {
             return Err(format!(
-                "{flag} needs a store URL that begins with rediss://"
+                "{flag} needs a store URL that begins with rediss:// or rediss+"
             ));
         }
         match scheme.as_str() {
@@ -79,13 +82,15 @@ impl Target {
                 tcp(url, Some(tls)).map(|server| Target::Redis(Arc::new(server)))
             }
             "unix" => unix(url).map(|server| Target::Redis(Arc::new(server))),
+            "redis+cluster" => cluster(url, None).map(|seeds| Target::Cluster(Arc::new(seeds))),
+            "rediss+cluster" => {
+                let tls = Tls::read(tls)?;
+                cluster(url, Some(tls)).map(|seeds| Target::Cluster(Arc::new(seeds)))
+            }
             "redis+sentinel" => sentinel::parse(url, None).map(|it| Target::Sentinel(Arc::new(it))),
             "rediss+sentinel" => {
                 let tls = Tls::read(tls)?;
                 sentinel::parse(url, Some(tls)).map(|it| Target::Sentinel(Arc::new(it)))
-            }
-            "redis+cluster" | "rediss+cluster" => {
-                Err(format!("{scheme}:// is not supported by this version"))
             }
             // Without "//" it is as likely the user and password of a URL without a scheme.
             _ if rest.starts_with("//") && scheme.len() < 20 => Err(format!(
@@ -105,10 +110,14 @@ impl Target {
             Target::Redis(server) => {
                 Box::new(RedisStore::new(Arc::clone(server), key_prefix.to_owned()))
             }
-            Target::Sentinel(sentinels) => Box::new(RedisStore::by_sentinel(
-                Arc::clone(sentinels),
-                key_prefix.to_owned(),
-            )),
+            Target::Sentinel(sentinels) => {
+                let prefix = key_prefix.to_owned();
+                Box::new(RedisStore::by_sentinel(Arc::clone(sentinels), prefix))
+            }
+            Target::Cluster(seeds) => {
+                let prefix = key_prefix.to_owned();
+                Box::new(RedisStore::in_cluster(Arc::clone(seeds), prefix))
+            }
         }
     }
 
@@ -118,7 +127,8 @@ impl Target {
         match self {
             Target::Local(_) => Distance::Here,
             Target::Redis(server) if server.tls.is_some() => Distance::Far,
-            Target::Redis(_) => Distance::Near,
+            Target::Cluster(seeds) if seeds.first().tls.is_some() => Distance::Far,
+            Target::Redis(_) | Target::Cluster(_) => Distance::Near,
             Target::Sentinel(_) => Distance::Far,
         }
     }
@@ -132,6 +142,7 @@ impl fmt::Display for Target {
             Target::Local(Some(directory)) => write!(f, "local:{}", directory.display()),
             Target::Redis(server) => server.fmt(f),
             Target::Sentinel(sentinels) => sentinels.fmt(f),
+            Target::Cluster(seeds) => seeds.fmt(f),
         }
     }
 }
@@ -165,15 +176,17 @@ fn tcp(text: &str, tls: Option<Tls>) -> Result<Server, String> {
         ));
     }
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let login = credentials(&url)?;
+    let (user, password) = credentials(&url)?;
+    let password = password_of(user.as_ref(), password);
     Ok(Server {
         address: Address::Tcp {
             host: decode(host, "host")?,
             port: url.port().unwrap_or(DEFAULT_PORT),
         },
         tls: tls.map(Arc::new),
-        user: login.user,
-        password: login.password,
+        user,
+        password,
+        named_by: None,
         database: database(url.path().trim_start_matches('/'))?,
     })
 }
@@ -184,7 +197,7 @@ fn unix(text: &str) -> Result<Server, String> {
     if url.host_str().is_some_and(|host| !host.is_empty()) || url.path().len() < 2 {
         return Err(format!("the unix URL takes an absolute path, write {form}"));
     }
-    let (mut user, mut password) = user_and_password(&url)?;
+    let (mut user, mut password) = credentials(&url)?;
     let mut number = 0;
     for option in url
         .query()
@@ -195,7 +208,7 @@ fn unix(text: &str) -> Result<Server, String> {
         match option.split_once('=') {
             Some(("db", value)) => number = database(value)?,
             Some(("user", value)) => user = Some(decode(value, "user")?),
-            Some(("pass", value)) => password = Some(decode(value, "password")?),
+            Some(("pass", value)) => password = Some(Secret::new(decode(value, "password")?)),
             _ => {
                 let name = harmless(Some(option));
                 return Err(format!(
@@ -204,22 +217,59 @@ fn unix(text: &str) -> Result<Server, String> {
             }
         }
     }
-    let login = Credentials::new(user, password);
+    let password = password_of(user.as_ref(), password);
     let path = PathBuf::from(decode(url.path(), "path")?);
     Ok(Server {
         address: Address::Unix(path),
         tls: None,
-        user: login.user,
-        password: login.password,
+        user,
+        password,
         database: number,
+        named_by: None,
     })
+}
+
+/// The nodes are a list, which the `url` crate does not know.
+fn cluster(text: &str, tls: Option<Tls>) -> Result<Seeds, String> {
+    let scheme = if tls.is_some() { "rediss" } else { "redis" };
+    let form = format!("{scheme}+cluster://[user:pass@]host[:port][,host[:port]…]");
+    let hosts = Hosts::parse(text, DEFAULT_PORT).map_err(|what| format!("{what}; write {form}"))?;
+    match hosts.rest.trim_start_matches('/') {
+        "" => {}
+        number if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            return Err(format!(
+                "the store URL names a database, but a Redis Cluster has no others than 0; write {form}"
+            ));
+        }
+        _ => {
+            return Err(format!(
+                "the store URL goes on after its hosts; write {form}, special characters as %XX"
+            ));
+        }
+    }
+    let tls = tls.map(Arc::new);
+    let server = |address| Server {
+        address,
+        tls: tls.clone(),
+        user: hosts.user.clone(),
+        password: hosts.password.clone(),
+        database: 0,
+        named_by: None,
+    };
+    let others = hosts.others.iter().cloned().map(server);
+    Ok(Seeds::new(server(hosts.first.clone()), others))
+}
+
+fn refuse_blanks(text: &str) -> Result<(), String> {
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("the store URL contains white space (%20 in a password)".to_owned());
+    }
+    Ok(())
 }
 
 /// Splits a URL, and refuses what no form of ours has.
 fn parse(text: &str, form: &str) -> Result<Url, String> {
-    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err("the store URL contains white space (%20 in a password)".to_owned());
-    }
+    refuse_blanks(text)?;
     let url = Url::parse(text).map_err(|error| {
         // A raw "/", "?" or "#" in a password ends the host too early.
         format!("the store URL is not valid: {error}; write {form}, special characters as %XX")
@@ -236,37 +286,22 @@ fn parse(text: &str, form: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Who we are to a server.
-struct Credentials {
-    user: Option<String>,
-    password: Option<Secret>,
-}
-
-impl Credentials {
-    /// A password alone is the default user's. A user without a password is one of
-    /// `nopass`, who logs in with any: with the empty one.
-    fn new(user: Option<String>, password: Option<String>) -> Credentials {
-        let password = password.or_else(|| user.as_ref().map(|_| String::new()));
-        Credentials {
-            user,
-            password: password.map(Secret::new),
-        }
-    }
-}
-
-fn credentials(url: &Url) -> Result<Credentials, String> {
-    let (user, password) = user_and_password(url)?;
-    Ok(Credentials::new(user, password))
-}
-
-fn user_and_password(url: &Url) -> Result<(Option<String>, Option<String>), String> {
+/// The user, and the password; a password alone is the default user's.
+fn credentials(url: &Url) -> Result<(Option<String>, Option<Secret>), String> {
     let user = match url.username() {
         "" => None,
         user => Some(decode(user, "user")?),
     };
-    let password = url.password();
-    let password = password.map(|password| decode(password, "password"));
-    Ok((user, password.transpose()?))
+    let password = url
+        .password()
+        .map(|password| decode(password, "password"))
+        .transpose()?;
+    Ok((user, password.map(Secret::new)))
+}
+
+/// A user without a password is one of `nopass`, who logs in with any: with the empty one.
+fn password_of(user: Option<&String>, password: Option<Secret>) -> Option<Secret> {
+    password.or_else(|| user.map(|_| Secret::new(String::new())))
 }
 
 fn database(text: &str) -> Result<u32, String> {

@@ -8,6 +8,7 @@ use tasklock::store::Store;
 use tasklock::store::redis::TlsFiles;
 use tasklock::store::target::Target;
 
+use crate::support::cluster;
 use crate::support::redis::Server;
 use crate::support::scratch::Scratch;
 use crate::support::sentinel::Watched;
@@ -68,12 +69,12 @@ macro_rules! promises {
     )+ };
 }
 
-promises_of! { local redis_by_socket redis_by_tcp sentinel }
+promises_of! { local redis_by_socket redis_by_tcp redis_cluster sentinel }
 
 /// Where a store's locks are, for as long as the test runs.
 struct Place {
     target: Target,
-    prefix: String,
+    key_prefix: String,
     _alive: Box<dyn Any>,
 }
 
@@ -81,7 +82,7 @@ impl Place {
     fn new(url: &str, alive: impl Any) -> Place {
         Place {
             target: target(url, &TlsFiles::default()),
-            prefix: PREFIX.to_owned(),
+            key_prefix: PREFIX.to_owned(),
             _alive: Box::new(alive),
         }
     }
@@ -91,14 +92,14 @@ impl Place {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         Place {
-            prefix: format!("{PREFIX}{number}:"),
+            key_prefix: format!("{PREFIX}{number}:"),
             ..self
         }
     }
 
     /// One more user of it.
     fn open(&self) -> Box<dyn Store> {
-        self.target.open(&self.prefix)
+        self.target.open(&self.key_prefix)
     }
 
     fn open_two(&self) -> (Box<dyn Store>, Box<dyn Store>) {
@@ -119,6 +120,11 @@ fn redis_by_socket() -> Place {
 fn redis_by_tcp() -> Place {
     let server = Server::start();
     Place::new(&server.url(), server)
+}
+
+/// Started once, for it takes seconds.
+fn redis_cluster() -> Place {
+    Place::new(&cluster::shared().url(), ()).apart()
 }
 
 /// Six processes: started once for all promises that are looked at about the same time.

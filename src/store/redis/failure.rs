@@ -105,6 +105,21 @@ pub(super) fn of_fault(server: &Server, fault: Fault, timeout: Duration) -> Stor
     StoreError::new(kind, text)
 }
 
+/// Whether the same again would fail the same way.
+pub(super) fn is_definite(server: &Server, fault: &Fault) -> bool {
+    match fault {
+        Fault::Refused(text) => of_answer(server, text).kind != StoreErrorKind::Unavailable,
+        Fault::NoMaster(error) => error.kind != StoreErrorKind::Unavailable,
+        Fault::Forbidden(_) | Fault::Tls(_) | Fault::NotRedis | Fault::Garbled => true,
+        Fault::Unreachable(_)
+        | Fault::NotConnected
+        | Fault::NoHandshake
+        | Fault::NoAnswer
+        | Fault::Broken(_)
+        | Fault::HungUp(_) => false,
+    }
+}
+
 const PLAIN_HINT: &str = " (a server without TLS? its URL begins with redis://)";
 
 /// A server that expects TLS hangs up on what is none.
@@ -147,7 +162,13 @@ pub(super) fn of_answer(server: &Server, answer: &str) -> StoreError {
     let said = shown(&server.without_password(answer));
     let has = |codes: &[&str]| code_of(answer).is_some_and(|code| codes.contains(&code));
     let phrase = |phrases: &[&str]| phrases.iter().any(|phrase| answer.contains(phrase));
-    let (kind, text) = if has(CLUSTER) || phrase(&["not allowed in cluster mode"]) {
+    let (kind, text) = if phrase(&["cluster support disabled"]) {
+        let text = format!(
+            "{server} is not a Redis Cluster, use {}: {said}",
+            server.url()
+        );
+        (StoreErrorKind::Misconfigured, text)
+    } else if has(CLUSTER) || phrase(&["not allowed in cluster mode"]) {
         let scheme = if server.tls.is_some() {
             "rediss+cluster"
         } else {
@@ -225,16 +246,11 @@ pub(super) fn is_denial(answer: &str) -> bool {
         || DENYING_PHRASES.iter().any(|phrase| answer.contains(phrase))
 }
 
-/// Whether this error passes by itself.
-pub(super) fn passes(answer: &str) -> bool {
-    code_of(answer).is_some_and(|code| PASSING.contains(&code))
-}
-
 /// The code of an error: its first word, or with `ERR` the first known code
 /// inside: before Redis 7 an error that a script raised is
 /// `ERR Error running script (call to f_…): @user_script:12: OOM command not …`,
 /// and the code may have a `-` before it.
-fn code_of(answer: &str) -> Option<&str> {
+pub(super) fn code_of(answer: &str) -> Option<&str> {
     let mut words = answer
         .split_whitespace()
         .map(|word| word.trim_start_matches('-'));

@@ -5,136 +5,147 @@ use std::time::{Duration, Instant};
 
 use redis::Value;
 
-use super::sentinel::{Seeker, Sentinels};
-use super::wire::{self, Connection, Fault};
-use super::{Server, failure};
+use super::Server;
+use super::cluster::{Cluster, Seeds};
+use super::eval::Eval;
+use super::sentinel::{Follower, Sentinels};
+use super::wire::{Connection, Fault};
 
 /// A connection that was idle for longer is dialled anew: a NAT or a firewall may
 /// have forgotten it, and drops in silence what comes then. Some do so after a
 /// minute; with the default ttl a refresh comes every ten seconds.
-const IDLE_MAX: Duration = Duration::from_secs(30);
+pub(super) const IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// Connects at the first request and stays connected.
-pub(super) struct Link {
-    route: Route,
-    /// With the time of its last answer.
-    connection: Option<(Connection, Instant)>,
-}
+pub(super) struct Link(Route);
 
 /// How the server is found.
 enum Route {
-    One(Arc<Server>),
-    Sentinel(Seeker),
+    /// It is the only one.
+    One(Line),
+    /// It is the master that Sentinel names.
+    Sentinel(Box<Follower>),
+    /// It is the node of a Cluster that has the key's slot.
+    Cluster(Box<Cluster>),
 }
 
 impl Link {
-    /// To this one server.
+    /// To one server.
     pub(super) fn to(server: Arc<Server>) -> Link {
-        Link::along(Route::One(server))
+        Link(Route::One(Line::new(server)))
     }
 
     /// To the master that `sentinels` name.
     pub(super) fn by_sentinel(sentinels: Arc<Sentinels>) -> Link {
-        Link::along(Route::Sentinel(Seeker::new(sentinels)))
+        Link(Route::Sentinel(Box::new(Follower::new(sentinels))))
     }
 
-    fn along(route: Route) -> Link {
-        Link {
-            route,
-            connection: None,
+    /// Into a Cluster.
+    pub(super) fn into_cluster(seeds: Arc<Seeds>) -> Link {
+        Link(Route::Cluster(Box::new(Cluster::new(seeds))))
+    }
+
+    /// Runs a script by the deadline, and returns its answer. It may be run twice.
+    pub(super) fn request(&mut self, eval: &Eval<'_>, deadline: Instant) -> Result<Value, Fault> {
+        match &mut self.0 {
+            Route::One(line) => line.request(&eval.packed(), deadline),
+            Route::Sentinel(follower) => follower.request(&eval.packed(), deadline),
+            Route::Cluster(cluster) => cluster.request(eval, deadline),
         }
     }
 
-    /// The server that was last spoken to, for messages.
-    pub(super) fn server(&self) -> &Arc<Server> {
-        match &self.route {
-            Route::One(server) => server,
-            Route::Sentinel(seeker) => seeker.server(),
-        }
-    }
-
-    /// One request, a packed command, and its answer. A kept connection that turns
-    /// out to be closed, or to lead to a server that is the master no more, is
-    /// dialled again and the request repeated, once, by the same deadline.
-    pub(super) fn request(&mut self, packed: &[u8], deadline: Instant) -> Result<Value, Fault> {
-        let kept = self.connection.take();
-        let kept = kept.filter(|(_, used)| used.elapsed() < IDLE_MAX);
-        if let Some((mut kept, _)) = kept.filter(|_| !self.route.has_moved(deadline)) {
-            match kept.request(packed, self.route.patience(deadline)) {
-                Ok(value) if self.route.is_declined(&value) => {}
-                Ok(value) => {
-                    self.connection = Some((kept, Instant::now()));
-                    return Ok(value);
-                }
-                Err(Fault::Broken(_)) => {}
-                Err(Fault::NoAnswer) if Instant::now() < deadline => {}
-                Err(fault) => return Err(fault),
-            }
-        }
-        let mut fresh = self.dial(deadline)?;
-        let value = fresh.request(packed, deadline)?;
-        if !self.route.is_declined(&value) {
-            self.connection = Some((fresh, Instant::now()));
-        }
-        Ok(value)
-    }
-
-    /// One more request on the connection that just brought an answer, and never on another.
+    /// One more request, a packed command, on the connection that brought the
+    /// last answer, and on no other.
     pub(super) fn request_behind(
         &mut self,
         packed: &[u8],
         deadline: Instant,
     ) -> Result<Value, Fault> {
-        let gone = || Fault::Broken("it is closed".to_owned());
-        let (mut kept, _) = self.connection.take().ok_or_else(gone)?;
-        let value = kept.request(packed, deadline)?;
-        self.connection = Some((kept, Instant::now()));
-        Ok(value)
+        match &mut self.0 {
+            Route::One(line) => line.request_behind(packed, deadline),
+            Route::Sentinel(follower) => follower.request_behind(packed, deadline),
+            Route::Cluster(cluster) => cluster.request_behind(packed, deadline),
+        }
     }
 
-    /// Has the next request find the server anew.
-    pub(super) fn leave(&mut self) {
-        self.connection = None;
+    /// Looks for the server anew at the next request, if there may be another.
+    pub(super) fn doubt(&mut self) {
+        if let Route::Sentinel(follower) = &mut self.0 {
+            follower.leave();
+        }
     }
 
-    /// A further connection to the same server.
-    pub(super) fn dial(&mut self, deadline: Instant) -> Result<Connection, Fault> {
-        match &mut self.route {
-            Route::One(server) => Connection::dial(server, deadline),
-            Route::Sentinel(seeker) => seeker.dial(deadline),
+    /// The server that gave the last answer or failed to: an error is about it.
+    pub(super) fn server(&self) -> &Server {
+        match &self.0 {
+            Route::One(line) => line.server(),
+            Route::Sentinel(follower) => follower.server(),
+            Route::Cluster(cluster) => cluster.spoken_to(),
         }
     }
 }
 
-impl Route {
-    /// Whether the server is known to be another one by now.
-    fn has_moved(&mut self, deadline: Instant) -> bool {
-        match self {
-            Route::One(_) => false,
-            Route::Sentinel(seeker) => seeker.has_moved(deadline),
-        }
+/// A connection to one server, made at the first request.
+pub(super) struct Line {
+    server: Arc<Server>,
+    /// With the time of its last answer.
+    open: Option<(Connection, Instant)>,
+}
+
+impl Line {
+    pub(super) fn new(server: Arc<Server>) -> Line {
+        Line { server, open: None }
     }
 
-    /// Until when a kept connection is waited for: where another server may have
-    /// taken over, there has to be time left to find it.
-    fn patience(&self, deadline: Instant) -> Instant {
-        match self {
-            Route::One(_) => deadline,
-            Route::Sentinel(_) => {
-                let now = Instant::now();
-                now + deadline.saturating_duration_since(now) / 2
-            }
-        }
+    pub(super) fn server(&self) -> &Arc<Server> {
+        &self.server
     }
 
-    /// Whether the answer says that this is not the server to ask.
-    fn is_declined(&self, answer: &Value) -> bool {
-        match (self, answer) {
-            (Route::One(_), _) => false,
-            (Route::Sentinel(_), Value::ServerError(error)) => {
-                failure::is_declined(&wire::error_text(error))
-            }
-            (Route::Sentinel(_), _) => false,
-        }
+    /// One request, a packed command, and its answer. A kept connection that turns
+    /// out to be closed is dialled again and the request repeated, once, by the
+    /// same deadline.
+    pub(super) fn request(&mut self, packed: &[u8], deadline: Instant) -> Result<Value, Fault> {
+        let [value] = self.exchange(packed, deadline)?;
+        Ok(value)
     }
+
+    /// One more request on the connection that brought the last answer. Never dials.
+    pub(super) fn request_behind(
+        &mut self,
+        packed: &[u8],
+        deadline: Instant,
+    ) -> Result<Value, Fault> {
+        let (mut open, _) = self.open.take().ok_or_else(closed)?;
+        let [value] = open.exchange(packed, deadline)?;
+        self.open = Some((open, Instant::now()));
+        Ok(value)
+    }
+
+    /// Like [`Line::request`], for several commands at a time, and their answers.
+    pub(super) fn exchange<const N: usize>(
+        &mut self,
+        packed: &[u8],
+        deadline: Instant,
+    ) -> Result<[Value; N], Fault> {
+        let kept = self.open.take();
+        if let Some((mut kept, _)) = kept.filter(|(_, used)| used.elapsed() < IDLE_MAX) {
+            match kept.exchange(packed, deadline) {
+                Ok(values) => {
+                    self.open = Some((kept, Instant::now()));
+                    return Ok(values);
+                }
+                Err(Fault::Broken(_)) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        let mut fresh = Connection::dial(&self.server, deadline)?;
+        let values = fresh.exchange(packed, deadline)?;
+        self.open = Some((fresh, Instant::now()));
+        Ok(values)
+    }
+}
+
+/// There is no connection to go on with.
+pub(super) fn closed() -> Fault {
+    Fault::Broken("it is closed".to_owned())
 }

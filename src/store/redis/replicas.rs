@@ -38,7 +38,7 @@ impl RedisStore {
         // If this is not answered, whoever asked gives it back, as after any error.
         let _ = self.release(claim, End::Unstarted, left);
         // A master that was cut off has no replicas any more.
-        self.link.leave();
+        self.link.doubt();
         Err(StoreError::new(StoreErrorKind::Unreplicated, text))
     }
 
@@ -57,7 +57,7 @@ impl RedisStore {
             claim.replicas,
             self.link.server()
         );
-        self.link.leave();
+        self.link.doubt();
         Err(StoreError::new(StoreErrorKind::Unavailable, text))
     }
 

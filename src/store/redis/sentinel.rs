@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use redis::Value;
 
+use super::link::{IDLE_MAX, closed};
 use super::tls::Tls;
 use super::wire::{self, Connection, Fault};
 use super::{Address, Secret, Server, failure};
@@ -55,14 +56,16 @@ pub(crate) struct Login {
     pub(crate) database: u32,
 }
 
-impl Login {
-    fn at(&self, address: Address) -> Server {
+impl Sentinels {
+    /// The server there, if it is the one that they name.
+    fn server_at(&self, address: Address) -> Server {
         Server {
             address,
-            tls: self.tls.clone(),
-            user: self.user.clone(),
-            password: self.password.clone(),
-            database: self.database,
+            tls: self.login.tls.clone(),
+            user: self.login.user.clone(),
+            password: self.login.password.clone(),
+            database: self.login.database,
+            named_by: Some(self.to_string()),
         }
     }
 }
@@ -91,35 +94,81 @@ struct Named {
     epoch: u64,
 }
 
-/// Looks for the master, and remembers where it was.
-pub(super) struct Seeker {
+/// The way to the master: looks for it, keeps the connection, and leaves it for
+/// that to another when there is one.
+pub(super) struct Follower {
     sentinels: Arc<Sentinels>,
     /// The last server that said it is the master.
     found: Option<Named>,
-    /// The last server that was tried.
-    tried: Option<Arc<Server>>,
+    /// The last server that was spoken to.
+    spoken_to: Arc<Server>,
     /// When Sentinel was last asked.
     asked: Instant,
+    /// With the time of its last answer.
+    open: Option<(Connection, Instant)>,
 }
 
-impl Seeker {
-    pub(super) fn new(sentinels: Arc<Sentinels>) -> Seeker {
-        Seeker {
-            sentinels,
+impl Follower {
+    pub(super) fn new(sentinels: Arc<Sentinels>) -> Follower {
+        Follower {
             found: None,
-            tried: None,
+            spoken_to: Arc::clone(&sentinels.nodes[0]),
             asked: Instant::now(),
+            open: None,
+            sentinels,
         }
     }
 
-    /// The server that was last spoken to, for messages.
+    /// The server that was last spoken to.
     pub(super) fn server(&self) -> &Arc<Server> {
-        self.tried.as_ref().unwrap_or(&self.sentinels.nodes[0])
+        &self.spoken_to
+    }
+
+    /// Sends `packed`, one command, to the master, and returns its answer. A kept
+    /// connection that is closed, silent, or leads to what is no master any more
+    /// is made anew and the command repeated, once, by the same deadline.
+    pub(super) fn request(&mut self, packed: &[u8], deadline: Instant) -> Result<Value, Fault> {
+        let kept = self.open.take();
+        let kept = kept.filter(|(_, used)| used.elapsed() < IDLE_MAX);
+        if let Some((mut kept, _)) = kept.filter(|_| !self.has_moved(deadline)) {
+            match request(&mut kept, packed, half_of(deadline)) {
+                Ok(value) if is_declined(&value) => {}
+                Ok(value) => {
+                    self.open = Some((kept, Instant::now()));
+                    return Ok(value);
+                }
+                Err(Fault::Broken(_) | Fault::NoAnswer) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        let mut fresh = self.dial(deadline)?;
+        let value = request(&mut fresh, packed, deadline)?;
+        if !is_declined(&value) {
+            self.open = Some((fresh, Instant::now()));
+        }
+        Ok(value)
+    }
+
+    /// One more request on the connection that brought the last answer. Never dials.
+    pub(super) fn request_behind(
+        &mut self,
+        packed: &[u8],
+        deadline: Instant,
+    ) -> Result<Value, Fault> {
+        let (mut open, _) = self.open.take().ok_or_else(closed)?;
+        let value = request(&mut open, packed, deadline)?;
+        self.open = Some((open, Instant::now()));
+        Ok(value)
+    }
+
+    /// Looks for the master anew at the next request.
+    pub(super) fn leave(&mut self) {
+        self.open = None;
     }
 
     /// A connection to the master. Goes on searching until the deadline, except
     /// for what time does not mend.
-    pub(super) fn dial(&mut self, deadline: Instant) -> Result<Connection, Fault> {
+    fn dial(&mut self, deadline: Instant) -> Result<Connection, Fault> {
         let all = self.sentinels.nodes.len();
         let mut enough = all / 2 + 1;
         loop {
@@ -127,7 +176,7 @@ impl Seeker {
                 Ok(connection) => return Ok(connection),
                 Err(fault) => fault,
             };
-            if !passes(&fault) || Instant::now() + PAUSE >= deadline {
+            if failure::is_definite(&self.spoken_to, &fault) || Instant::now() + PAUSE >= deadline {
                 return Err(fault);
             }
             // What was named is no master, or not there: whoever knows more may be among the others.
@@ -138,7 +187,7 @@ impl Seeker {
 
     /// Whether Sentinel names another master by now than the one we are
     /// connected to. No answer is none: the connection may serve.
-    pub(super) fn has_moved(&mut self, deadline: Instant) -> bool {
+    fn has_moved(&mut self, deadline: Instant) -> bool {
         let Some(found) = self.found.clone() else {
             return false;
         };
@@ -156,9 +205,8 @@ impl Seeker {
     fn try_what_is_named(&mut self, enough: usize, deadline: Instant) -> Result<Connection, Fault> {
         let mut fault = Fault::NotConnected;
         for named in self.ask(enough, deadline)? {
-            let server = Arc::new(self.sentinels.login.at(named.address.clone()));
-            self.tried = Some(Arc::clone(&server));
-            match self.connect(&server, deadline) {
+            self.spoken_to = Arc::new(self.sentinels.server_at(named.address.clone()));
+            match self.connect(&self.spoken_to, deadline) {
                 Ok(connection) => {
                     self.found = Some(named);
                     return Ok(connection);
@@ -173,15 +221,16 @@ impl Seeker {
     fn connect(&self, server: &Server, deadline: Instant) -> Result<Connection, Fault> {
         let share = share_of(deadline);
         let mut connection = Connection::dial(server, share)?;
-        let role = connection.request(&redis::cmd("ROLE").get_packed_command(), share)?;
+        let role = request(
+            &mut connection,
+            &redis::cmd("ROLE").get_packed_command(),
+            share,
+        )?;
         match role_of(&role) {
             Some("master") => Ok(connection),
             Some(other) => Err(Fault::NoMaster(StoreError::new(
                 StoreErrorKind::Unavailable,
-                format!(
-                    "{server} is a {other} just now, though Sentinel names it as the master {:?}",
-                    self.sentinels.name
-                ),
+                format!("{server} is a {other} just now, not the master"),
             ))),
             None => match &role {
                 // Not allowed to ask: our scripts find it out.
@@ -291,20 +340,21 @@ fn share_of(deadline: Instant) -> Instant {
     deadline.min(now + (left / 3).max(SHARE_MIN))
 }
 
-/// Whether searching on may help.
-fn passes(fault: &Fault) -> bool {
-    match fault {
-        Fault::NoMaster(error) => error.kind == StoreErrorKind::Unavailable,
-        Fault::Refused(text) => failure::passes(text),
-        Fault::Forbidden(_) | Fault::Tls(_) | Fault::NotRedis => false,
-        Fault::Unreachable(_)
-        | Fault::NotConnected
-        | Fault::NoHandshake
-        | Fault::NoAnswer
-        | Fault::Broken(_)
-        | Fault::HungUp(_)
-        | Fault::Garbled => true,
-    }
+/// Until when a kept connection is waited for: if another server has taken over,
+/// there has to be time left to find it.
+fn half_of(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    now + deadline.saturating_duration_since(now) / 2
+}
+
+fn request(connection: &mut Connection, packed: &[u8], deadline: Instant) -> Result<Value, Fault> {
+    let [value] = connection.exchange(packed, deadline)?;
+    Ok(value)
+}
+
+/// Whether the answer says that this is not the server to ask.
+fn is_declined(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(error) if failure::is_declined(&wire::error_text(error)))
 }
 
 /// Asks one Sentinel.
@@ -320,7 +370,7 @@ fn ask_one(
     let mut ask = |words: &[&str]| {
         let mut command = redis::cmd("SENTINEL");
         command.arg(words);
-        connection.request(&command.get_packed_command(), deadline)
+        request(&mut connection, &command.get_packed_command(), deadline)
     };
     // Names the promoted replica as soon as it is that, SENTINEL MASTER later.
     let answer = ask(&["get-master-addr-by-name", name]).map_err(fault)?;

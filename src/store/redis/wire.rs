@@ -107,14 +107,22 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Sends `packed`, one command, and waits for its answer.
-    pub(super) fn request(&mut self, packed: &[u8], deadline: Instant) -> Result<Value, Fault> {
+    /// Sends `packed`, as many commands as answers are asked for, and waits for these.
+    pub(super) fn exchange<const N: usize>(
+        &mut self,
+        packed: &[u8],
+        deadline: Instant,
+    ) -> Result<[Value; N], Fault> {
         self.stream.timed().deadline = deadline;
         if self.answered {
             self.expect_nothing()?;
         }
         self.send(packed)?;
-        self.answer()
+        let mut values = [const { Value::Nil }; N];
+        for value in &mut values {
+            *value = self.answer()?;
+        }
+        Ok(values)
     }
 
     fn log_in(&mut self, server: &Server) -> Result<(), Fault> {

@@ -133,13 +133,77 @@ fn what_cannot_be_right_is_refused_with_what_would_be() {
             "unix:///run/redis.sock?timeout=3",
             "unknown option (\"timeout\")",
         ),
-        ("redis+cluster://h", "not supported by this version"),
-        ("rediss+cluster://h", "not supported by this version"),
+        ("redis+cluster:h", "write redis+cluster://[user:pass@]host"),
+        ("redis+cluster://", "no host"),
+        ("redis+cluster://h,", "no host"),
+        ("redis+cluster://,h", "no host"),
+        ("redis+cluster://h:99999", "invalid port"),
+        ("redis+cluster://h:0", "invalid port"),
+        ("redis+cluster://h:", "invalid port"),
+        ("redis+cluster://h:abc", "invalid port"),
+        ("redis+cluster://::1", "no host"),
+        ("redis+cluster://fe80::1", "an IPv6 address is [::1]"),
+        ("redis+cluster://[h]:1", "without an IPv6 address"),
+        ("redis+cluster://h;h", "cannot be one"),
+        ("redis+cluster://h/0", "has no others than 0"),
+        ("redis+cluster://h/2", "names a database"),
+        ("rediss+cluster://h/master", "goes on after its hosts"),
+        ("redis+cluster://h?db=2", "goes on after its hosts"),
+        ("redis+cluster://h#x", "goes on after its hosts"),
+        ("redis+cluster://h h", "white space"),
     ] {
         let error = refusal(url);
         assert!(error.contains(hint), "{url:?}: {error}");
         assert!(!error.contains('\n') && !error.ends_with('.'), "{error}");
     }
+}
+
+fn seeds(url: &str) -> Arc<Seeds> {
+    match parse(url) {
+        Ok(Target::Cluster(seeds)) => seeds,
+        other => panic!("{url}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_cluster_url_names_several_nodes_with_one_login() {
+    let url = "redis+cluster://job:p%40ss@h-1.example:7000,10.0.0.1,[::1]:7002/";
+    let seeds = seeds(url);
+    assert_eq!(
+        seeds.to_string(),
+        "redis+cluster://h-1.example:7000,10.0.0.1:6379,[::1]:7002"
+    );
+    for server in seeds.servers() {
+        assert_eq!(server.user.as_deref(), Some("job"));
+        assert_eq!(server.password, Some(Secret::new("p@ss".to_owned())));
+        assert!(server.tls.is_none());
+    }
+    assert!(!format!("{:?}", parse(url)).contains("p@ss"));
+}
+
+#[test]
+fn a_cluster_login_is_read_like_that_of_one_server() {
+    for (url, user, password) in [
+        ("redis+cluster://h", None, None),
+        ("redis+cluster://:pw@h", None, Some("pw")),
+        ("redis+cluster://job@h", Some("job"), Some("")),
+        ("REDIS+CLUSTER://a:b@c@h", Some("a"), Some("b@c")),
+    ] {
+        let seeds = seeds(url);
+        let first = seeds.first();
+        assert_eq!(first.user.as_deref(), user, "{url}");
+        let expected = password.map(|text| Secret::new(text.to_owned()));
+        assert_eq!(first.password, expected, "{url}");
+    }
+}
+
+#[test]
+fn a_cluster_by_tls_is_far() {
+    let target = parse("rediss+cluster://a,b").unwrap();
+    assert_eq!(target.to_string(), "rediss+cluster://a:6379,b:6379");
+    assert_eq!(target.distance(), Distance::Far);
+    let target = parse("redis+cluster://a,b").unwrap();
+    assert_eq!(target.distance(), Distance::Near);
 }
 
 #[test]
@@ -183,6 +247,15 @@ fn no_refusal_and_no_debug_text_shows_a_password() {
         "redis+sentinel://host/m?sentinel_passwort=hunter2",
         "redis+sentinel://host/m/hunter2",
         "redis+sentinel:u:hunter2@host/m",
+        "redis+cluster://u:hunter2@host/2",
+        "redis+cluster://u:hunter2@host:x",
+        "redis+cluster://u:1/hunter2@host",
+        "redis+cluster://u:1#hunter2@host",
+        "redis+cluster://u:1?hunter2@host",
+        "redis+cluster://u:hunter2%ff@host",
+        "redis+cluster://u:hunter2@",
+        "redis+cluster://u:hunter2",
+        "redis+cluster://u,hunter2:x@host:",
     ] {
         assert!(!refusal(url).contains("hunter2"), "{url}: {}", refusal(url));
     }
@@ -290,21 +363,21 @@ fn a_sentinel_url_that_cannot_be_right_is_refused_with_what_would_be() {
         ("redis+sentinel://h", "does not name the master"),
         ("redis+sentinel://h/", "does not name the master"),
         ("redis+sentinel://h//0", "does not name the master"),
-        ("redis+sentinel:///m", "an empty host name"),
-        ("redis+sentinel://a,,b/m", "an empty host name"),
-        ("redis+sentinel://a,/m", "an empty host name"),
-        ("redis+sentinel://:26379/m", "an empty host name"),
-        ("redis+sentinel:h/m", "\"//\""),
-        ("redis+sentinel:/h/m", "\"//\""),
-        ("redis+sentinel://h:0/m", "from 1 to 65535"),
-        ("redis+sentinel://h:99999/m", "from 1 to 65535"),
-        ("redis+sentinel://h:/m", "from 1 to 65535"),
-        ("redis+sentinel://::1/m", "an empty host name"),
-        ("redis+sentinel://fe80::1/m", "stands in brackets"),
-        ("redis+sentinel://[::1/m", "\"]\""),
-        ("redis+sentinel://[h]/m", "not an IPv6 address"),
-        ("redis+sentinel://[::1]1/m", "behind \"]\""),
-        ("redis+sentinel://h*/m", "a host name has"),
+        ("redis+sentinel:///m", "no host where it needs one"),
+        ("redis+sentinel://a,,b/m", "no host where it needs one"),
+        ("redis+sentinel://a,/m", "no host where it needs one"),
+        ("redis+sentinel://:26379/m", "no host where it needs one"),
+        ("redis+sentinel:h/m", "is not valid"),
+        ("redis+sentinel:/h/m", "is not valid"),
+        ("redis+sentinel://h:0/m", "invalid port number"),
+        ("redis+sentinel://h:99999/m", "invalid port number"),
+        ("redis+sentinel://h:/m", "invalid port number"),
+        ("redis+sentinel://::1/m", "no host where it needs one"),
+        ("redis+sentinel://fe80::1/m", "an IPv6 address is [::1]"),
+        ("redis+sentinel://[::1/m", "without an IPv6 address"),
+        ("redis+sentinel://[h]/m", "without an IPv6 address"),
+        ("redis+sentinel://[::1]1/m", "invalid port number"),
+        ("redis+sentinel://h*/m", "cannot be one"),
         ("redis+sentinel://h/m/x", "number"),
         ("redis+sentinel://h/m/1/2", "number"),
         ("redis+sentinel://h/m%0a", "control characters"),

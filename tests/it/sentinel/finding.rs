@@ -70,7 +70,8 @@ fn a_sentinel_that_names_a_demoted_master_is_asked_again_until_it_knows_better()
     let mut store = open(&[&stale]);
     let error = failure(&mut *store);
     assert_eq!(error.kind, StoreErrorKind::Unavailable);
-    let what = format!("{} is a replica just now", old.url());
+    let by = url(&[&stale]);
+    let what = format!("{} (named by {by}) is a replica just now", old.url());
     assert!(error.text.starts_with(&what), "{error}");
     let monitor = old.monitor();
     std::thread::scope(|scope| {
@@ -151,8 +152,12 @@ fn a_master_may_be_named_by_an_ipv6_address() {
     let fake = Fake::of("::1".to_owned(), &server, 1);
     // Nobody listens there, or there is no such address here: that is what is told.
     let error = failure(&mut *open(&[&fake]));
-    let place = format!("cannot reach redis://[::1]:{}: ", server.address().port());
-    assert!(error.text.starts_with(&place), "{error}");
+    let port = server.address().port();
+    let what = format!(
+        "cannot reach redis://[::1]:{port} (named by {}): ",
+        url(&[&fake])
+    );
+    assert!(error.text.starts_with(&what), "{error}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -192,6 +192,11 @@ impl Server {
     /// The addresses that the tests themselves connected from.
     pub(super) fn own_addresses(&self) -> Vec<String> {
         lock(&self.own_addresses).clone()
+    }
+
+    /// Where its files are.
+    pub(crate) fn directory(&self) -> &Path {
+        self.dir.path()
     }
 
     fn socket(&self) -> PathBuf {

@@ -11,6 +11,7 @@ fn server() -> Server {
         user: Some("job".to_owned()),
         password: Some(Secret::new("s3cret".to_owned())),
         database: 0,
+        named_by: None,
     }
 }
 
@@ -63,6 +64,7 @@ fn a_wrong_set_up_is_misconfigured() {
         "MOVED 3999 127.0.0.1:6381",
         "CROSSSLOT Keys in request don't hash to the same slot",
         "ERR SELECT is not allowed in cluster mode",
+        "ERR This instance has cluster support disabled",
     ] {
         assert_eq!(kind(answer), StoreErrorKind::Misconfigured, "{answer}");
     }
@@ -90,6 +92,30 @@ fn messages_name_the_server_and_never_the_password() {
         error
             .text
             .contains("is a Redis Cluster, use redis+cluster://10.1.2.3:6379"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_server_that_others_have_named_is_shown_with_who_did() {
+    let server = Server {
+        named_by: Some("redis://10.0.0.1:7000".to_owned()),
+        ..server()
+    };
+    let error = of_fault(
+        &server,
+        Fault::Unreachable("connection refused".to_owned()),
+        Duration::from_secs(5),
+    );
+    assert_eq!(
+        error.text,
+        "cannot reach redis://10.1.2.3:6379 (named by redis://10.0.0.1:7000): connection refused"
+    );
+    let error = of_answer(&server, "ERR This instance has cluster support disabled");
+    assert!(
+        error
+            .text
+            .contains("is not a Redis Cluster, use redis://10.1.2.3:6379: "),
         "{error}"
     );
 }

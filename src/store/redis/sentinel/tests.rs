@@ -12,7 +12,7 @@ fn named(port: u16, epoch: u64) -> Named {
     }
 }
 
-fn seeker(nodes: usize, found: Option<Named>) -> Seeker {
+fn follower(nodes: usize, found: Option<Named>) -> Follower {
     let node = |port| {
         Arc::new(Server {
             address: named(port, 0).address,
@@ -20,6 +20,7 @@ fn seeker(nodes: usize, found: Option<Named>) -> Seeker {
             user: None,
             password: None,
             database: 0,
+            named_by: None,
         })
     };
     let sentinels = Sentinels {
@@ -32,9 +33,9 @@ fn seeker(nodes: usize, found: Option<Named>) -> Seeker {
             database: 0,
         },
     };
-    Seeker {
+    Follower {
         found,
-        ..Seeker::new(Arc::new(sentinels))
+        ..Follower::new(Arc::new(sentinels))
     }
 }
 
@@ -67,22 +68,22 @@ fn the_epoch_is_one_of_many_fields() {
 #[test]
 fn the_largest_epoch_counts_and_names_are_tried_once_in_the_order_they_came() {
     let all = vec![named(1, 4), named(2, 5), named(3, 5), named(2, 5)];
-    assert_eq!(seeker(5, None).newest(all), [named(2, 5), named(3, 5)]);
+    assert_eq!(follower(5, None).newest(all), [named(2, 5), named(3, 5)]);
 }
 
 #[test]
 fn a_name_from_before_the_epoch_we_have_seen_counts_only_if_all_say_so() {
-    let seeker = seeker(2, Some(named(2, 5)));
-    assert_eq!(seeker.newest(vec![named(1, 4)]), []);
-    assert_eq!(seeker.newest(vec![named(1, 5)]), [named(1, 5)]);
+    let follower = follower(2, Some(named(2, 5)));
+    assert_eq!(follower.newest(vec![named(1, 4)]), []);
+    assert_eq!(follower.newest(vec![named(1, 5)]), [named(1, 5)]);
     let anew = vec![named(1, 0), named(1, 0)];
-    assert_eq!(seeker.newest(anew), [named(1, 0)]);
+    assert_eq!(follower.newest(anew), [named(1, 0)]);
 }
 
 #[test]
 fn what_time_does_not_mend_comes_before_what_it_does() {
     let error = |kind, text: &str| StoreError::new(kind, text);
-    let told = |errors| seeker(2, None).nobody_named_one(errors, Instant::now());
+    let told = |errors| follower(2, None).nobody_named_one(errors, Instant::now());
     let away = error(StoreErrorKind::Unavailable, "away");
     let denied = error(StoreErrorKind::Denied, "denied");
     assert_eq!(told(vec![away.clone(), denied.clone()]), denied);
