@@ -4,7 +4,7 @@
 //! makes a loss by fail-over unlikely, not impossible: Sentinel may promote a
 //! replica that is not among them.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use redis::Value;
 
@@ -12,8 +12,9 @@ use super::wire::{self, Fault};
 use super::{RedisStore, failure};
 use crate::store::{Claim, End, Store, StoreError, StoreErrorKind};
 
-/// Of the time that is left, what the answer to a WAIT that runs out gets: a round trip.
-const ANSWER_SHARE: u32 = 10;
+/// How late the answer to a WAIT that runs out may be: the server looks for those
+/// ten times a second. At most half of the time there is.
+const ANSWER_MAX: Duration = Duration::from_millis(200);
 /// Of the time that is left after a grant, what giving it back gets.
 const RETURN_SHARE: u32 = 3;
 
@@ -68,8 +69,9 @@ impl RedisStore {
             return Ok(0);
         }
         let left = deadline.saturating_duration_since(Instant::now());
+        let wait_for = left - ANSWER_MAX.min(left / 2);
         // Zero would mean "for ever".
-        let millis = (left - left / ANSWER_SHARE).as_millis().max(1).to_string();
+        let millis = wait_for.as_millis().max(1).to_string();
         let mut wait = redis::cmd("WAIT");
         wait.arg(enough).arg(millis);
         let packed = wait.get_packed_command();

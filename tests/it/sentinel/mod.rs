@@ -9,8 +9,14 @@ use crate::support::redis::{Builder, Server};
 use crate::support::sentinel::{Fake, url_of};
 use crate::support::store;
 
+mod figure;
 mod finding;
 mod following;
+mod isolation;
+mod refusal;
+mod replicas;
+mod running;
+mod tls;
 
 const NAME: &str = "job";
 const KEY: &str = "task_lock:job";

@@ -100,7 +100,9 @@ impl Server {
     #[track_caller]
     pub(crate) fn try_command(&self, words: &[&str]) -> Result<Value, String> {
         let mut slot = lock(&self.connection);
-        let mut connection = slot.take().unwrap_or_else(|| self.connect().unwrap());
+        // A server closes connections when it becomes a master or a replica.
+        let kept = slot.take().filter(Connection::is_open);
+        let mut connection = kept.unwrap_or_else(|| self.connect().unwrap());
         let answer = connection
             .call(words)
             .unwrap_or_else(|error| panic!("no answer to {words:?}: {error}"));

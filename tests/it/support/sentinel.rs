@@ -17,6 +17,9 @@ pub(crate) const MASTER: &str = "the-master";
 /// After this many milliseconds without an answer a Sentinel takes a server for dead.
 const DOWN_AFTER: &str = "2000";
 
+/// As whom replicas and Sentinels log in to a server; each is its own password.
+const LOGINS: (&str, &str) = ("follower", "watcher");
+
 /// One master, two replicas, three Sentinels. Killed on drop.
 pub(crate) struct Watched {
     /// The first of them was the first master.
@@ -40,7 +43,13 @@ impl Watched {
         let server = || {
             // A full copy is sent at once, not when more replicas may have come.
             let quick = Server::with().config("repl-diskless-sync-delay", "0");
-            server(quick)
+            let (replica, sentinel) = LOGINS;
+            let known = quick
+                .user(&format!("{replica} on >{replica} ~* &* +@all"))
+                .user(&format!("{sentinel} on >{sentinel} ~* &* +@all"))
+                .config("masteruser", replica)
+                .config("masterauth", replica);
+            server(known)
         };
         let first = server().start();
         let port = first.address().port().to_string();
@@ -51,16 +60,17 @@ impl Watched {
         let servers = vec![first, replica(), replica()];
         // Otherwise a Sentinel finds a replica at its next look, ten seconds later.
         wait_until(|| has_replicas(&servers[0], 2));
-        let about = |what: &str, value: &str| (format!("{what} {MASTER}"), value.to_owned());
         let start = || {
-            let watch = format!("monitor {MASTER} 127.0.0.1 {port}");
-            let down = about("down-after-milliseconds", DOWN_AFTER);
-            let timeout = about("failover-timeout", "4000");
-            let mut builder = Server::with()
-                .sentinel()
-                .config("sentinel", &format!("{watch} 2"));
-            for (what, value) in [down, timeout] {
-                builder = builder.config("sentinel", &format!("{what} {value}"));
+            let lines = [
+                format!("monitor {MASTER} 127.0.0.1 {port} 2"),
+                format!("down-after-milliseconds {MASTER} {DOWN_AFTER}"),
+                format!("failover-timeout {MASTER} 4000"),
+                format!("auth-user {MASTER} {}", LOGINS.1),
+                format!("auth-pass {MASTER} {}", LOGINS.1),
+            ];
+            let mut builder = Server::with().sentinel();
+            for line in lines {
+                builder = builder.config("sentinel", &line);
             }
             sentinel(builder).start()
         };
@@ -123,6 +133,30 @@ impl Watched {
         let new = self.master();
         wait_until(|| role(new) == "master");
         new
+    }
+
+    /// Has its replicas hear nothing more from `server`.
+    #[track_caller]
+    pub(crate) fn cut_off_replicas_of(&self, server: &Server) {
+        // Whoever is logged in as this user is thrown out.
+        server.command(&["ACL", "DELUSER", LOGINS.0]);
+    }
+
+    /// Has neither replicas nor Sentinels reach `server`, nor anybody else who is not connected yet.
+    #[track_caller]
+    pub(crate) fn cut_off(&self, server: &Server) {
+        server.command(&["ACL", "SETUSER", "default", "off"]);
+        server.command(&["ACL", "DELUSER", LOGINS.0, LOGINS.1]);
+    }
+
+    /// Ends a [`Watched::cut_off`].
+    #[track_caller]
+    pub(crate) fn connect_again(&self, server: &Server) {
+        server.command(&["ACL", "SETUSER", "default", "on"]);
+        for user in [LOGINS.0, LOGINS.1] {
+            let password = format!(">{user}");
+            server.command(&["ACL", "SETUSER", user, "on", &password, "~*", "&*", "+@all"]);
+        }
     }
 
     /// Starts a server that was killed again, as a replica of today's master.
