@@ -60,7 +60,7 @@ impl Cluster {
             let epoch = (index + 1).to_string();
             node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch]);
             for other in &self.nodes[..index] {
-                let port = other.address().port().to_string();
+                let port = other.cluster_port().to_string();
                 node.command(&["CLUSTER", "MEET", "127.0.0.1", &port]);
             }
         }
