@@ -90,9 +90,18 @@ fn a_cluster_by_tls_is_followed_from_node_to_node() {
     let good = Certificates::new();
     // Otherwise a node that is asked by TLS names the plain ports of the others.
     let cluster = Cluster::with(|node| {
-        let node = node.tls(&good, "no");
-        node.config("tls-cluster", "yes")
+        let among_themselves = good.client();
+        node.tls(&good, "no")
+            .config("tls-cluster", "yes")
             .config("tls-replication", "yes")
+            .config(
+                "tls-client-cert-file",
+                &among_themselves.cert.to_string_lossy(),
+            )
+            .config(
+                "tls-client-key-file",
+                &among_themselves.key.to_string_lossy(),
+            )
     });
     let files = TlsFiles {
         ca: Some(good.ca()),
