@@ -202,3 +202,55 @@ fn a_shard_without_a_replica_closes_its_locks_until_it_is_back() {
     });
     assert_eq!(release(&mut *store, &mine), Release::Released);
 }
+
+#[test]
+fn the_only_seed_may_fail_once_its_replica_is_known() {
+    let cluster = Cluster::start();
+    let (master, replica) = (cluster.master_of(KEY), cluster.replica_of(KEY));
+    wait_until(|| names(master, replica));
+    let mut store = open(&url_of([master]));
+    let mine = claim("a");
+    let mut granted = grant(&mut *store, &mine);
+    let monitor = master.monitor();
+    wait_until(|| {
+        granted = keep(&mut *store, &mine, &granted);
+        monitor.names().iter().any(|name| name == "CLUSTER")
+    });
+    drop(monitor);
+    Change::Kill.begin(master, replica);
+    let again = keep(&mut *store, &mine, &granted);
+    assert_eq!(again.fence, granted.fence);
+    assert_eq!(release(&mut *store, &mine), Release::Released);
+}
+
+/// Does a node tell of its replica when it is asked for the slots?
+#[track_caller]
+fn names(master: &Server, replica: &Server) -> bool {
+    let slots = format!("{:?}", master.command(&["CLUSTER", "SLOTS"]));
+    slots.contains(&format!("int({})", replica.address().port()))
+}
+
+#[test]
+fn a_cluster_of_thousands_of_pieces_is_no_trouble() {
+    let server = Server::with()
+        .config("cluster-enabled", "yes")
+        .config("cluster-require-full-coverage", "no")
+        .start();
+    let slots: Vec<String> = (0..8192).map(|half| (2 * half + 1).to_string()).collect();
+    let mut words = vec!["CLUSTER", "ADDSLOTS"];
+    words.extend(slots.iter().map(String::as_str));
+    server.command(&words);
+    wait_until(|| is_ok(&server));
+    let mut store = open(&url_of([&server]));
+    let mine = claim("a");
+    let mut granted = grant(&mut *store, &mine);
+    let monitor = server.monitor();
+    wait_until(|| {
+        granted = keep(&mut *store, &mine, &granted);
+        monitor.names().iter().any(|name| name == "CLUSTER")
+    });
+    keep(&mut *store, &mine, &granted);
+    let asked = monitor.names();
+    assert_eq!(asked.iter().filter(|name| *name == "CLUSTER").count(), 1);
+    assert_eq!(release(&mut *store, &mine), Release::Released);
+}
