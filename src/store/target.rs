@@ -232,20 +232,20 @@ fn unix(text: &str) -> Result<Server, String> {
 /// The nodes are a list, which the `url` crate does not know.
 fn cluster(text: &str, tls: Option<Tls>) -> Result<Seeds, String> {
     let scheme = if tls.is_some() { "rediss" } else { "redis" };
-    let form = format!("{scheme}+cluster://[user:pass@]host[:port][,host[:port]…]");
-    let hosts = Hosts::parse(text, DEFAULT_PORT).map_err(|what| format!("{what}; write {form}"))?;
+    let wrong = |what: &str| {
+        format!(
+            "{what}; write {scheme}+cluster://[user:pass@]host[:port][,host[:port]…], special characters as %XX"
+        )
+    };
+    let hosts = Hosts::parse(text, DEFAULT_PORT).map_err(|what| wrong(&what))?;
     match hosts.rest.trim_start_matches('/') {
         "" => {}
-        number if number.bytes().all(|byte| byte.is_ascii_digit()) => {
-            return Err(format!(
-                "the store URL names a database, but a Redis Cluster has no others than 0; write {form}"
+        rest if rest.bytes().all(|byte| byte.is_ascii_digit()) => {
+            return Err(wrong(
+                "the store URL names a database, but a Redis Cluster has no others than 0",
             ));
         }
-        _ => {
-            return Err(format!(
-                "the store URL goes on after its hosts; write {form}, special characters as %XX"
-            ));
-        }
+        _ => return Err(wrong("the store URL goes on after its hosts")),
     }
     let tls = tls.map(Arc::new);
     let server = |address| Server {

@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod cluster;
 mod docs;
 mod holding;
 mod local_store;

@@ -13,12 +13,13 @@
 
 mod reply;
 mod seeds;
+mod shard;
 mod slot;
 mod trip;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use redis::Value;
 
@@ -31,6 +32,11 @@ use super::failure;
 use super::link::{Line, closed};
 use super::wire::Fault;
 use super::{Address, Server};
+
+/// When to ask who else there is: not within a run that is over in a moment, and
+/// then often enough for what is done to a Cluster by hand.
+const LEARN_AFTER: Duration = Duration::from_secs(1);
+const LEARN_EVERY: Duration = Duration::from_secs(60);
 
 /// Goes in front of every script.
 const GUARD: &str = include_str!("cluster.lua");
@@ -46,8 +52,10 @@ pub(super) struct Cluster {
     owner: Option<Line>,
     /// The node that the slot is on its way to.
     importer: Option<Line>,
-    /// Whom to ask for the owner, next in front.
+    /// Whom to ask for the owner, next in front: the seeds, and who else is known.
     guides: VecDeque<Arc<Server>>,
+    /// When to ask for others that could take the owner's place.
+    learn_at: Option<Instant>,
     spoken_to: Arc<Server>,
 }
 
@@ -58,6 +66,7 @@ impl Cluster {
             owner: None,
             importer: None,
             guides: VecDeque::new(),
+            learn_at: None,
             spoken_to: Arc::clone(seeds.first()),
             seeds,
         }
@@ -100,6 +109,7 @@ impl Cluster {
         }
         self.owner = None;
         self.importer = None;
+        self.learn_at = Some(Instant::now() + LEARN_AFTER);
         self.guides = self.seeds.servers().cloned().collect();
         // Where the slot is in a Cluster that was made from its masters in this order.
         let likely = usize::from(slot) * self.guides.len() / usize::from(slot::COUNT);
@@ -139,7 +149,13 @@ impl Cluster {
                 self.guides.len().saturating_sub(trip.guides_asked) + 2,
             ),
         };
-        let answer = line.request(packed, trip.part_of(parts)).map(Reply::from);
+        let part = trip.part_of(parts);
+        let answer = if of_owner && self.learn_at.is_some_and(|at| at <= Instant::now()) {
+            self.request_and_learn(&mut line, packed, part)
+        } else {
+            line.request(packed, part)
+        };
+        let answer = answer.map(Reply::from);
         trip.answered |= answer.is_ok();
         if let (false, Ok(Reply::Final(_) | Reply::Moved(_) | Reply::Ask(_))) = (of_owner, &answer)
         {
@@ -185,6 +201,40 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// A request to the owner, which tells by the way who its replicas are: the seeds
+    /// may all be gone when one of these takes over.
+    fn request_and_learn(
+        &mut self,
+        line: &mut Line,
+        packed: &[u8],
+        deadline: Instant,
+    ) -> Result<Value, Fault> {
+        let mut both = redis::cmd("CLUSTER").arg("SLOTS").get_packed_command();
+        both.extend(packed);
+        let (nodes, value) = match line.exchange(&both, deadline) {
+            Ok([slots, value]) => (self.slot.and_then(|slot| shard::of(slot, &slots)), value),
+            // A Cluster in so many pieces that they are too much for us.
+            Err(Fault::Garbled | Fault::NotRedis) => {
+                self.learn_at = None;
+                return line.request(packed, deadline);
+            }
+            Err(fault) => return Err(fault),
+        };
+        self.learn_at = Some(Instant::now() + LEARN_EVERY);
+        if let Some(nodes) = nodes {
+            let servers = nodes.iter().map(|node| self.server_of(node, line.server()));
+            let mut guides: VecDeque<_> = servers.collect();
+            guides.retain(|server| server.address != line.server().address);
+            for seed in self.seeds.servers() {
+                if guides.iter().all(|known| known.address != seed.address) {
+                    guides.push_back(Arc::clone(seed));
+                }
+            }
+            self.guides = guides;
+        }
+        Ok(value)
     }
 
     /// Asks the node that the slot is on its way to. None: it has to be tried again.
@@ -236,6 +286,14 @@ impl Cluster {
 
     /// The way to a node that `by` has named.
     fn line_to(&mut self, node: &Node, by: &Server) -> Line {
+        let server = self.server_of(node, by);
+        let known = |line: &mut Line| line.server().address == server.address;
+        let line = self.importer.take_if(known);
+        line.unwrap_or_else(|| Line::new(server))
+    }
+
+    /// A node that `by` has named, or a seed.
+    fn server_of(&self, node: &Node, by: &Server) -> Arc<Server> {
         let host = match (&node.host, &by.address) {
             (Some(host), _) | (None, Address::Tcp { host, .. }) => host.clone(),
             (None, Address::Unix(_)) => String::new(),
@@ -244,15 +302,9 @@ impl Cluster {
             host,
             port: node.port,
         };
-        if let Some(line) = self
-            .importer
-            .take_if(|line| line.server().address == address)
-        {
-            return line;
-        }
-        let mut guides = self.guides.iter();
-        let known = guides.find(|server| server.address == address);
-        Line::new(known.cloned().unwrap_or_else(|| {
+        let mut seeds = self.seeds.servers();
+        let seed = seeds.find(|server| server.address == address);
+        seed.cloned().unwrap_or_else(|| {
             Arc::new(Server {
                 address,
                 tls: by.tls.clone(),
@@ -261,7 +313,7 @@ impl Cluster {
                 database: 0,
                 named_by: Some(by.url()),
             })
-        }))
+        })
     }
 }
 

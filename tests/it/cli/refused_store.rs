@@ -48,7 +48,7 @@ fn wrong_urls_are_refused_by_the_name_of_where_they_came_from() {
             "the store URL names a database",
         ),
         ("redis+cluster://:secret@h,", "the store URL has no host"),
-        ("redis+cluster://:sec/secret@h", "goes on after its hosts"),
+        ("redis+cluster://:sec/secret@h", "special characters as %XX"),
         (
             "local:relative",
             "local: takes an absolute directory, as in local:/dir",

@@ -1,6 +1,6 @@
 //! A Redis Cluster of the test's own: three masters with a replica each.
 
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 
@@ -60,7 +60,7 @@ impl Cluster {
             let epoch = (index + 1).to_string();
             node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch]);
             for other in &self.nodes[..index] {
-                let port = other.address().port().to_string();
+                let port = other.cluster_port().to_string();
                 node.command(&["CLUSTER", "MEET", "127.0.0.1", &port]);
             }
         }
@@ -171,7 +171,7 @@ fn replicas(node: &Server) -> usize {
 /// It ends with the process: a static value is never dropped.
 #[track_caller]
 pub(crate) fn shared() -> &'static Cluster {
-    static SHARED: OnceLock<(Cluster, ChildStdin)> = OnceLock::new();
+    static SHARED: OnceLock<(Cluster, Child)> = OnceLock::new();
     let (cluster, _) = SHARED.get_or_init(|| {
         let cluster = Cluster::start();
         let mut script = "cat; kill -9".to_owned();
@@ -183,14 +183,13 @@ pub(crate) fn shared() -> &'static Cluster {
             script += &format!(" '{}'", node.directory().display());
         }
         // The kernel closes its input when this process is gone, however that came about.
-        let mut undertaker = Command::new("/bin/sh")
+        let undertaker = Command::new("/bin/sh")
             .args(["-c", &script])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let input = undertaker.stdin.take().unwrap();
-        (cluster, input)
+        (cluster, undertaker)
     });
     cluster
 }

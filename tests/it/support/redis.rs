@@ -196,6 +196,11 @@ impl Server {
         lock(&self.own_addresses).clone()
     }
 
+    /// The port that others in a Cluster know it by: the TLS port of one that has it.
+    pub(crate) fn cluster_port(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
+    }
+
     /// Where its files are.
     pub(crate) fn directory(&self) -> &Path {
         self.dir.path()
