@@ -31,7 +31,7 @@ fn a_holder_moves_to_the_new_master_while_the_old_one_still_answers() {
     // Whoever comes now is led to the new master, which has the lock.
     held(&mut *store::open(&watched.url()), &claim("b"));
     // Time alone brings doubt in a connection that answers.
-    thread::sleep(Duration::from_secs(5));
+    thread::sleep(Duration::from_secs(1));
     let before = old.text(&["HGET", STATE, "e0"]);
     let kept = keep(&mut *store, &mine, &granted);
     assert_eq!(kept.fence, granted.fence);

@@ -100,13 +100,15 @@ impl Server {
     #[track_caller]
     pub(crate) fn try_command(&self, words: &[&str]) -> Result<Value, String> {
         let mut slot = lock(&self.connection);
-        // A server closes connections when it becomes a master or a replica.
-        let kept = slot.take().filter(Connection::is_open);
-        let mut connection = kept.unwrap_or_else(|| self.connect().unwrap());
-        let answer = connection
-            .call(words)
-            .unwrap_or_else(|error| panic!("no answer to {words:?}: {error}"));
-        *slot = Some(connection);
+        // A kept connection may be closed: Sentinel does that when it changes a server's role.
+        let mut kept = slot.take();
+        let answer = kept.as_mut().and_then(|kept| kept.call(words).ok());
+        let answer = answer.unwrap_or_else(|| {
+            let fresh = kept.insert(self.connect().unwrap());
+            let answer = fresh.call(words);
+            answer.unwrap_or_else(|error| panic!("no answer to {words:?}: {error}"))
+        });
+        *slot = kept;
         match answer {
             Value::ServerError(error) => Err(format!(
                 "{} {}",

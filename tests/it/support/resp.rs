@@ -42,14 +42,6 @@ impl Connection {
             .map_err(io::Error::other)
     }
 
-    /// Whether the server has not closed it.
-    pub(crate) fn is_open(&self) -> bool {
-        self.stream.set_nonblocking(true).unwrap();
-        let peeked = self.stream.peek(&mut [0]);
-        self.stream.set_nonblocking(false).unwrap();
-        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-
     /// Our end, as the server names it.
     pub(crate) fn local_address(&self) -> SocketAddr {
         self.stream.local_addr().unwrap()

@@ -119,7 +119,10 @@ impl Watched {
                 .try_command(&["SENTINEL", "FAILOVER", MASTER])
                 .is_ok()
         });
-        self.wait_for_successor_of(old)
+        let new = self.wait_for_successor_of(old);
+        // It is told last, and is as good as cut off until then.
+        wait_until(|| role(old) == "slave");
+        new
     }
 
     /// Waits until all Sentinels that can be asked name another master, and it is one.

@@ -13,10 +13,11 @@ use crate::store::redis::{Server, failure};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Before a connection is used again that long after Sentinel was last asked, it
-/// is asked once more: a master that was cut off goes on answering, and its
-/// successor must hear of our lease before that has ended there. Half of what is
-/// between two refreshes with the default ttl.
-const TRUSTED_FOR: Duration = Duration::from_secs(5);
+/// is asked once more: a master that was cut off, or is only about to be told,
+/// goes on answering, and its successor must hear of our lease before that has
+/// ended there. Less than what is between two refreshes; runs that are shorter
+/// ask once.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// From one vain search for the master to the next: Sentinels tell each other of
 /// a new one within milliseconds.
 const PAUSE: Duration = Duration::from_millis(100);
