@@ -6,6 +6,7 @@ use tasklock::store::{Acquire, Ask, Claim, StoreErrorKind};
 
 use super::{KEY, NAME, SLACK, STATE, claim, pair, replica_of};
 use crate::holding::{DONE, Job};
+use crate::support::cluster;
 use crate::support::redis::Server;
 use crate::support::sentinel::Watched;
 use crate::support::store::{self, TIMEOUT, grant, inspect, keep};
@@ -146,4 +147,26 @@ fn replicas_that_are_away_for_a_moment_are_waited_for() {
     let late = replica_of(&master).start();
     late.freeze();
     run.sh("true").run().expect_code(0);
+}
+
+#[test]
+fn the_node_of_a_cluster_that_has_the_lock_has_its_replicas() {
+    let cluster = cluster::shared();
+    let mut store = store::open(&cluster.url());
+    let of = |replicas| Claim {
+        name: store::name("replicated"),
+        ..replicated("a", replicas)
+    };
+    let mine = of(1);
+    let granted = grant(&mut *store, &mine);
+    keep(&mut *store, &mine, &granted);
+    store::release(&mut *store, &mine);
+    let limit = Duration::from_millis(600);
+    let error = store.acquire(&of(2), Ask::default(), limit).unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Unreplicated, "{error}");
+    assert!(
+        error.text.starts_with("1 of 2 replicas of redis://"),
+        "{error}"
+    );
+    assert_eq!(inspect(&mut *store, "replicated").held, None);
 }
