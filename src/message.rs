@@ -6,7 +6,7 @@ mod quote;
 mod text;
 
 pub use quote::{escape, hide_urls, plain};
-pub use text::held_text;
+pub use text::{held_text, waiting_line};
 
 use std::time::Duration;
 

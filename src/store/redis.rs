@@ -35,6 +35,7 @@ mod answer;
 mod cluster;
 mod eval;
 mod failure;
+mod line;
 mod link;
 mod replicas;
 mod sentinel;
@@ -56,25 +57,26 @@ pub use tls::TlsFiles;
 
 use self::answer::Words;
 use self::eval::Eval;
+use self::line::Line;
 use self::link::Link;
 use self::tls::Tls;
 use super::{
     Acquire, Ask, Claim, End, Grant, LockName, Refresh, Release, Status, Store, StoreError,
-    StoreErrorKind, Unlock, Unlocked,
+    StoreErrorKind, Token, Unlock, Unlocked,
 };
 
-/// A step, with what every step begins with before it.
+/// A step, with what it builds on before it.
 macro_rules! script {
-    ($file:literal) => {
-        concat!(include_str!("redis/state.lua"), include_str!($file))
+    ($($file:literal)+) => {
+        concat!(include_str!("redis/state.lua"), $(include_str!($file)),+)
     };
 }
 
-const ACQUIRE: &str = script!("redis/acquire.lua");
+const ACQUIRE: &str = script!("redis/line.lua" "redis/acquire.lua");
 const REFRESH: &str = script!("redis/refresh.lua");
-const RELEASE: &str = script!("redis/release.lua");
-const INSPECT: &str = script!("redis/inspect.lua");
-const UNLOCK: &str = script!("redis/unlock.lua");
+const RELEASE: &str = script!("redis/line.lua" "redis/release.lua");
+const INSPECT: &str = script!("redis/line.lua" "redis/inspect.lua");
+const UNLOCK: &str = script!("redis/line.lua" "redis/unlock.lua");
 
 /// Where a server is and how to log in.
 #[derive(Debug)]
@@ -196,6 +198,10 @@ impl fmt::Display for Server {
 pub struct RedisStore {
     key_prefix: String,
     link: Link,
+    /// Of the run that stands in line.
+    line: Option<Line>,
+    /// Of the run that holds a lock: its place.
+    place: Option<(Token, u32)>,
 }
 
 impl RedisStore {
@@ -203,46 +209,49 @@ impl RedisStore {
     /// which would move the hash tag).
     #[must_use]
     pub fn new(server: Arc<Server>, key_prefix: String) -> RedisStore {
-        RedisStore {
-            key_prefix,
-            link: Link::to(server),
-        }
+        RedisStore::by(Link::to(server), key_prefix)
     }
 
     /// The same on the master that `sentinels` name.
     #[must_use]
     pub fn by_sentinel(sentinels: Arc<Sentinels>, key_prefix: String) -> RedisStore {
-        RedisStore {
-            key_prefix,
-            link: Link::by_sentinel(sentinels),
-        }
+        RedisStore::by(Link::by_sentinel(sentinels), key_prefix)
     }
 
     /// The same in the Cluster of `seeds`.
     #[must_use]
     pub fn in_cluster(seeds: Arc<Seeds>, key_prefix: String) -> RedisStore {
+        RedisStore::by(Link::into_cluster(seeds), key_prefix)
+    }
+
+    fn by(link: Link, key_prefix: String) -> RedisStore {
         RedisStore {
             key_prefix,
-            link: Link::into_cluster(seeds),
+            link,
+            line: None,
+            place: None,
         }
+    }
+
+    fn key(&self, name: &LockName) -> String {
+        format!("{}{name}", self.key_prefix)
     }
 
     /// Runs `script` on the keys of `name`, and reads its answer with `read`.
     fn step<T>(
         &mut self,
         script: &Script<'_>,
-        timeout: Duration,
-        read: impl FnOnce(&mut Words) -> Option<T>,
+        limit: Limit,
+        read: impl FnOnce(Words) -> Option<T>,
     ) -> Result<T, StoreError> {
         let eval = Eval {
             text: script.text,
-            key: &format!("{}{}", self.key_prefix, script.name),
+            key: &self.key(script.name),
             args: script.args,
         };
-        let deadline = Instant::now() + timeout.min(TIMEOUT_MAX);
-        let answer = self.link.request(&eval, deadline);
+        let answer = self.link.request(&eval, limit.deadline);
         let server = self.link.server();
-        let value = answer.map_err(|fault| failure::of_fault(server, fault, timeout))?;
+        let value = answer.map_err(|fault| failure::of_fault(server, fault, limit.timeout))?;
         if let Value::ServerError(error) = &value {
             return Err(failure::of_answer(server, &wire::error_text(error)));
         }
@@ -252,17 +261,84 @@ impl RedisStore {
                 format!("the key {key:?} on {server} {what}"),
             ));
         }
-        Words::new(value).as_mut().and_then(read).ok_or_else(|| {
+        Words::new(value).and_then(read).ok_or_else(|| {
             StoreError::new(
                 StoreErrorKind::Defect,
                 format!("a script on {server} gave an answer that is none of its own"),
             )
         })
     }
+
+    /// Asks for the lock once; in line, if we stand there.
+    fn ask(
+        &mut self,
+        claim: &Claim,
+        waited: Duration,
+        limit: Limit,
+    ) -> Result<Acquire, StoreError> {
+        let per = claim.once.per;
+        let line = self.line.as_ref();
+        let args = [
+            claim.token.as_str(),
+            &millis(claim.ttl),
+            &details(claim),
+            &claim.slots.max(1).to_string(),
+            &claim.min_hold.as_millis().to_string(),
+            &waited.as_millis().to_string(),
+            if line.is_some() { "line" } else { "try" },
+            &claim.holder.id,
+            &line.map_or(0, |line| line.ticket).to_string(),
+            &per_millis(claim),
+            &per.map_or(0, |per| per.attempts).to_string(),
+            &once_key(claim),
+        ];
+        let script = Script {
+            text: ACQUIRE,
+            name: &claim.name,
+            args: &args,
+        };
+        let (answer, ticket) = self.step(&script, limit, answer::acquire)?;
+        match (ticket, &mut self.line) {
+            (Some(ticket), Some(line)) => line.ticket = ticket,
+            _ => self.line = None,
+        }
+        if let Acquire::Granted(grant) = &answer {
+            self.place = Some((claim.token.clone(), grant.slot));
+            self.expect_replicated_grant(claim, limit.deadline)?;
+        }
+        Ok(answer)
+    }
+
+    /// Makes sure that we are told when it is worth asking again: by the server
+    /// that answered last, as only what listens there counts as awake.
+    fn listen(&mut self, claim: &Claim, limit: Limit) -> Result<(), StoreError> {
+        let channel = format!("{}:w:{}", self.key(&claim.name), claim.holder.id);
+        let line = self
+            .line
+            .get_or_insert_with(|| Line::new(claim.token.clone(), channel));
+        let server = self.link.server();
+        line.listen(server, limit.deadline)
+            .map_err(|fault| failure::of_listening(server, line.channel(), fault, limit.timeout))
+    }
 }
 
-/// More than any request needs, and little enough to be added to an `Instant`.
-const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// When a request is given up, and how long that is from its beginning.
+#[derive(Clone, Copy)]
+struct Limit {
+    deadline: Instant,
+    timeout: Duration,
+}
+
+impl Limit {
+    fn new(timeout: Duration) -> Limit {
+        /// More than any request needs, and little enough to be added to an `Instant`.
+        const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+        Limit {
+            deadline: Instant::now() + timeout.min(TIMEOUT_MAX),
+            timeout,
+        }
+    }
+}
 
 /// A script to run on the keys of a name.
 struct Script<'a> {
@@ -276,6 +352,20 @@ fn millis(ttl: Duration) -> String {
     ttl.as_millis().max(1).to_string()
 }
 
+/// The period of the schedule for the scripts, which take nothing for none.
+fn per_millis(claim: &Claim) -> String {
+    claim
+        .once
+        .per
+        .map_or_else(String::new, |per| millis(per.length))
+}
+
+/// The once-key for the scripts: marked, as nothing stands for none.
+fn once_key(claim: &Claim) -> String {
+    let key = claim.once.key.as_ref();
+    key.map_or_else(String::new, |key| format!("={key}"))
+}
+
 fn details(claim: &Claim) -> String {
     // A Holder is plain strings and a number, which always have a JSON form.
     serde_json::to_string(&claim.holder).unwrap_or_default()
@@ -285,25 +375,38 @@ impl Store for RedisStore {
     fn acquire(
         &mut self,
         claim: &Claim,
-        _ask: Ask,
+        ask: Ask,
         timeout: Duration,
     ) -> Result<Acquire, StoreError> {
-        let args = [claim.token.as_str(), &millis(claim.ttl), &details(claim)];
-        let script = Script {
-            text: ACQUIRE,
-            name: &claim.name,
-            args: &args,
-        };
-        let until = Instant::now() + timeout.min(TIMEOUT_MAX);
-        let answer = self.step(&script, timeout, answer::acquire)?;
-        if let Acquire::Granted(_) = answer {
-            self.expect_replicated_grant(claim, until)?;
+        let limit = Limit::new(timeout);
+        let stands = |line: &mut Line| ask.in_line && line.is_of(&claim.token);
+        self.line = self.line.take_if(stands);
+        // Silent first: what changes after the answer rings again.
+        let silent = self
+            .line
+            .as_mut()
+            .is_some_and(|line| line.silence(limit.deadline));
+        // A free lock costs one request, in line or not.
+        let answer = self.ask(claim, ask.waited, limit)?;
+        let refused = matches!(
+            answer,
+            Acquire::Held(_) | Acquire::Reserved { .. } | Acquire::Queued(_)
+        );
+        let server = self.link.server();
+        let listens = silent
+            && self
+                .line
+                .as_ref()
+                .is_some_and(|line| line.listens_to(server));
+        if listens || !(ask.in_line && refused) {
+            return Ok(answer);
         }
-        Ok(answer)
+        self.listen(claim, limit)?;
+        self.ask(claim, ask.waited, limit)
     }
 
     fn bell(&self) -> Option<BorrowedFd<'_>> {
-        None
+        self.line.as_ref().and_then(Line::bell)
     }
 
     fn refresh(
@@ -318,18 +421,17 @@ impl Store for RedisStore {
             &grant.fence.to_string(),
             &grant.end_ms.to_string(),
             &details(claim),
+            &grant.slot.to_string(),
         ];
         let script = Script {
             text: REFRESH,
             name: &claim.name,
             args: &args,
         };
-        let until = Instant::now() + timeout.min(TIMEOUT_MAX);
-        let answer = self.step(&script, timeout, |words| {
-            answer::refresh(words, grant.fence)
-        })?;
+        let limit = Limit::new(timeout);
+        let answer = self.step(&script, limit, |words| answer::refresh(words, grant))?;
         if let Refresh::Held(_) | Refresh::Retaken(_) = answer {
-            self.expect_replicated_refresh(claim, until)?;
+            self.expect_replicated_refresh(claim, limit.deadline)?;
         }
         Ok(answer)
     }
@@ -337,15 +439,33 @@ impl Store for RedisStore {
     fn release(
         &mut self,
         claim: &Claim,
-        _end: End,
+        end: End,
         timeout: Duration,
     ) -> Result<Release, StoreError> {
+        // Whatever comes of it: who releases does not wait any more.
+        self.line = None;
+        let held = self.place.as_ref().filter(|(of, _)| *of == claim.token);
+        let place = held.map_or_else(String::new, |(_, place)| place.to_string());
+        let (how, waited) = match end {
+            End::Succeeded { waited } => ("succeeded", waited),
+            End::Failed => ("failed", Duration::ZERO),
+            End::Unstarted => ("unstarted", Duration::ZERO),
+        };
+        let args = [
+            claim.token.as_str(),
+            &place,
+            how,
+            &waited.as_millis().to_string(),
+            &claim.holder.id,
+            &per_millis(claim),
+            &once_key(claim),
+        ];
         let script = Script {
             text: RELEASE,
             name: &claim.name,
-            args: &[claim.token.as_str()],
+            args: &args,
         };
-        self.step(&script, timeout, answer::release)
+        self.step(&script, Limit::new(timeout), answer::release)
     }
 
     fn inspect(&mut self, name: &LockName, timeout: Duration) -> Result<Status, StoreError> {
@@ -354,7 +474,7 @@ impl Store for RedisStore {
             name,
             args: &[],
         };
-        self.step(&script, timeout, answer::status)
+        self.step(&script, Limit::new(timeout), answer::status)
     }
 
     fn unlock(
@@ -373,6 +493,6 @@ impl Store for RedisStore {
             name,
             args: &[how, by],
         };
-        self.step(&script, timeout, answer::unlocked)
+        self.step(&script, Limit::new(timeout), answer::unlocked)
     }
 }
