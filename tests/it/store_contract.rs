@@ -57,7 +57,6 @@ macro_rules! promises_of {
                     a_waiter_is_told_who_has_the_lock_and_how_many_are_before_it
                     asking_again_keeps_the_place_in_line
                     a_waiter_that_leaves_is_passed_over
-                    a_waiter_that_is_taken_out_by_another_store_is_passed_over
                     a_waiter_that_crashed_is_passed_over
                     a_crash_of_the_holder_lets_the_first_in
                     a_lock_freed_by_force_goes_to_the_first
