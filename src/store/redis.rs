@@ -37,6 +37,8 @@ mod eval;
 mod failure;
 mod line;
 mod link;
+mod replicas;
+mod sentinel;
 pub(crate) mod tls;
 mod wire;
 
@@ -49,6 +51,8 @@ use std::time::{Duration, Instant};
 use redis::Value;
 
 pub use cluster::Seeds;
+pub(crate) use sentinel::Login;
+pub use sentinel::Sentinels;
 pub use tls::TlsFiles;
 
 use self::answer::Words;
@@ -188,7 +192,8 @@ impl fmt::Display for Server {
     }
 }
 
-/// The locks of one server, or of the node of a Cluster that has their slot.
+/// The locks of one server, of the one that is the master, or of the node of a
+/// Cluster that has their slot.
 /// Connects at the first request and stays connected.
 pub struct RedisStore {
     key_prefix: String,
@@ -205,6 +210,12 @@ impl RedisStore {
     #[must_use]
     pub fn new(server: Arc<Server>, key_prefix: String) -> RedisStore {
         RedisStore::by(Link::to(server), key_prefix)
+    }
+
+    /// The same on the master that `sentinels` name.
+    #[must_use]
+    pub fn by_sentinel(sentinels: Arc<Sentinels>, key_prefix: String) -> RedisStore {
+        RedisStore::by(Link::by_sentinel(sentinels), key_prefix)
     }
 
     /// The same in the Cluster of `seeds`.
@@ -297,6 +308,39 @@ impl RedisStore {
         Ok(answer)
     }
 
+    /// Asks, and takes our stand in line if that is wanted and the lock is not to be had.
+    fn ask_or_stand(
+        &mut self,
+        claim: &Claim,
+        ask: Ask,
+        limit: Limit,
+    ) -> Result<Acquire, StoreError> {
+        let stands = |line: &mut Line| ask.in_line && line.is_of(&claim.token);
+        self.line = self.line.take_if(stands);
+        // Silent first: what changes after the answer rings again.
+        let silent = self
+            .line
+            .as_mut()
+            .is_some_and(|line| line.silence(limit.deadline));
+        // A free lock costs one request, in line or not.
+        let answer = self.ask(claim, ask.waited, limit)?;
+        let refused = matches!(
+            answer,
+            Acquire::Held(_) | Acquire::Reserved { .. } | Acquire::Queued(_)
+        );
+        let server = self.link.server();
+        let listens = silent
+            && self
+                .line
+                .as_ref()
+                .is_some_and(|line| line.listens_to(server));
+        if listens || !(ask.in_line && refused) {
+            return Ok(answer);
+        }
+        self.listen(claim, limit)?;
+        self.ask(claim, ask.waited, limit)
+    }
+
     /// Makes sure that we are told when it is worth asking again: by the server
     /// that answered last, as only what listens there counts as awake.
     fn listen(&mut self, claim: &Claim, limit: Limit) -> Result<(), StoreError> {
@@ -367,30 +411,11 @@ impl Store for RedisStore {
         timeout: Duration,
     ) -> Result<Acquire, StoreError> {
         let limit = Limit::new(timeout);
-        let stands = |line: &mut Line| ask.in_line && line.is_of(&claim.token);
-        self.line = self.line.take_if(stands);
-        // Silent first: what changes after the answer rings again.
-        let silent = self
-            .line
-            .as_mut()
-            .is_some_and(|line| line.silence(limit.deadline));
-        // A free lock costs one request, in line or not.
-        let answer = self.ask(claim, ask.waited, limit)?;
-        let refused = matches!(
-            answer,
-            Acquire::Held(_) | Acquire::Reserved { .. } | Acquire::Queued(_)
-        );
-        let server = self.link.server();
-        let listens = silent
-            && self
-                .line
-                .as_ref()
-                .is_some_and(|line| line.listens_to(server));
-        if listens || !(ask.in_line && refused) {
-            return Ok(answer);
+        let answer = self.ask_or_stand(claim, ask, limit)?;
+        if let Acquire::Granted(_) = answer {
+            self.expect_replicated_grant(claim, limit.deadline)?;
         }
-        self.listen(claim, limit)?;
-        self.ask(claim, ask.waited, limit)
+        Ok(answer)
     }
 
     fn bell(&self) -> Option<BorrowedFd<'_>> {
@@ -416,9 +441,12 @@ impl Store for RedisStore {
             name: &claim.name,
             args: &args,
         };
-        self.step(&script, Limit::new(timeout), |words| {
-            answer::refresh(words, grant)
-        })
+        let limit = Limit::new(timeout);
+        let answer = self.step(&script, limit, |words| answer::refresh(words, grant))?;
+        if let Refresh::Held(_) | Refresh::Retaken(_) = answer {
+            self.expect_replicated_refresh(claim, limit.deadline)?;
+        }
+        Ok(answer)
     }
 
     fn release(

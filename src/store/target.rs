@@ -3,6 +3,7 @@
 //! No error text contains a password, nor any part of a URL that could be one.
 
 mod hosts;
+mod sentinel;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,12 +16,12 @@ use self::hosts::Hosts;
 use super::Store;
 use super::local::LocalStore;
 use super::redis::tls::Tls;
-use super::redis::{Address, RedisStore, Secret, Seeds, Server, TlsFiles};
+use super::redis::{Address, RedisStore, Secret, Seeds, Sentinels, Server, TlsFiles};
 
 /// Port of Redis and Valkey, <https://redis.io/docs/latest/operate/oss_and_stack/management/config/>.
 const DEFAULT_PORT: u16 = 6379;
 
-const SCHEMES: &str = "local:, redis://, rediss://, unix:// or redis+cluster://";
+const SCHEMES: &str = "local:, redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://";
 
 /// Where locks live.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub enum Target {
     Local(Option<PathBuf>),
     /// One Redis or Valkey server.
     Redis(Arc<Server>),
+    /// The master that Sentinel names.
+    Sentinel(Arc<Sentinels>),
     /// A Redis Cluster.
     Cluster(Arc<Seeds>),
 }
@@ -40,7 +43,7 @@ pub enum Distance {
     Here,
     /// A few round trips.
     Near,
-    /// Many round trips and some arithmetic: TLS.
+    /// Many round trips and some arithmetic: TLS, or a server that has to be found first.
     Far,
 }
 
@@ -84,8 +87,10 @@ impl Target {
                 let tls = Tls::read(tls)?;
                 cluster(url, Some(tls)).map(|seeds| Target::Cluster(Arc::new(seeds)))
             }
-            "redis+sentinel" | "rediss+sentinel" => {
-                Err(format!("{scheme}:// is not supported by this version"))
+            "redis+sentinel" => sentinel::parse(url, None).map(|it| Target::Sentinel(Arc::new(it))),
+            "rediss+sentinel" => {
+                let tls = Tls::read(tls)?;
+                sentinel::parse(url, Some(tls)).map(|it| Target::Sentinel(Arc::new(it)))
             }
             // Without "//" it is as likely the user and password of a URL without a scheme.
             _ if rest.starts_with("//") && scheme.len() < 20 => Err(format!(
@@ -105,6 +110,10 @@ impl Target {
             Target::Redis(server) => {
                 Box::new(RedisStore::new(Arc::clone(server), key_prefix.to_owned()))
             }
+            Target::Sentinel(sentinels) => {
+                let prefix = key_prefix.to_owned();
+                Box::new(RedisStore::by_sentinel(Arc::clone(sentinels), prefix))
+            }
             Target::Cluster(seeds) => {
                 let prefix = key_prefix.to_owned();
                 Box::new(RedisStore::in_cluster(Arc::clone(seeds), prefix))
@@ -120,6 +129,7 @@ impl Target {
             Target::Redis(server) if server.tls.is_some() => Distance::Far,
             Target::Cluster(seeds) if seeds.first().tls.is_some() => Distance::Far,
             Target::Redis(_) | Target::Cluster(_) => Distance::Near,
+            Target::Sentinel(_) => Distance::Far,
         }
     }
 }
@@ -131,6 +141,7 @@ impl fmt::Display for Target {
             Target::Local(None) => f.write_str("local:"),
             Target::Local(Some(directory)) => write!(f, "local:{}", directory.display()),
             Target::Redis(server) => server.fmt(f),
+            Target::Sentinel(sentinels) => sentinels.fmt(f),
             Target::Cluster(seeds) => seeds.fmt(f),
         }
     }

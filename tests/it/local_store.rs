@@ -67,6 +67,7 @@ fn claim() -> Claim {
         slots: 1,
         min_hold: Duration::ZERO,
         once: Once::default(),
+        replicas: 0,
     }
 }
 

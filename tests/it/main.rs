@@ -15,6 +15,7 @@ mod local_store;
 mod model;
 mod recipes;
 mod redis_store;
+mod sentinel;
 mod store_contract;
 mod supervision;
 mod support;

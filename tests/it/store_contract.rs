@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tasklock::store::Store;
 use tasklock::store::redis::TlsFiles;
@@ -10,6 +11,7 @@ use tasklock::store::target::Target;
 use crate::support::cluster;
 use crate::support::redis::Server;
 use crate::support::scratch::Scratch;
+use crate::support::sentinel::Watched;
 use crate::support::store::{PREFIX, target};
 
 mod cooling;
@@ -143,7 +145,7 @@ macro_rules! promises {
     )+ };
 }
 
-promises_of! { local redis_by_socket redis_by_tcp redis_cluster }
+promises_of! { local redis_by_socket redis_by_tcp redis_cluster sentinel }
 
 /// Where a store's locks are, for as long as the test runs.
 struct Place {
@@ -158,6 +160,16 @@ impl Place {
             target: target(url, &TlsFiles::default()),
             key_prefix: PREFIX.to_owned(),
             _alive: Box::new(alive),
+        }
+    }
+
+    /// The same, apart from every other place on the same servers.
+    fn apart(self) -> Place {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Place {
+            key_prefix: format!("{PREFIX}{number}:"),
+            ..self
         }
     }
 
@@ -186,12 +198,19 @@ fn redis_by_tcp() -> Place {
     Place::new(&server.url(), server)
 }
 
+/// Started once, for it takes seconds.
 fn redis_cluster() -> Place {
-    /// So that promises share a Cluster, which takes seconds to start, and no lock.
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    Place {
-        key_prefix: format!("{PREFIX}{number}:"),
-        ..Place::new(&cluster::shared().url(), ())
-    }
+    Place::new(&cluster::shared().url(), ()).apart()
+}
+
+/// Six processes: started once for all promises that are looked at about the same time.
+fn sentinel() -> Place {
+    static SHARED: Mutex<Weak<Watched>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let watched = shared.upgrade().unwrap_or_else(|| {
+        let watched = Arc::new(Watched::start());
+        *shared = Arc::downgrade(&watched);
+        watched
+    });
+    Place::new(&watched.url(), watched).apart()
 }

@@ -29,7 +29,7 @@ use self::reply::{Node, Reply};
 use self::trip::{Trip, Weight};
 use super::eval::{self, Eval};
 use super::failure;
-use super::link::Line;
+use super::link::{Line, closed};
 use super::wire::Fault;
 use super::{Address, Server};
 
@@ -89,6 +89,18 @@ impl Cluster {
         };
         self.spoken_to = server;
         answer
+    }
+
+    /// One more request to the node that gave the last answer, on the same connection.
+    pub(super) fn request_behind(
+        &mut self,
+        packed: &[u8],
+        deadline: Instant,
+    ) -> Result<Value, Fault> {
+        let spoken_to = &self.spoken_to;
+        let mut lines = self.owner.iter_mut().chain(&mut self.importer);
+        let line = lines.find(|line| Arc::ptr_eq(line.server(), spoken_to));
+        line.ok_or_else(closed)?.request_behind(packed, deadline)
     }
 
     fn turn_to(&mut self, slot: u16) {

@@ -8,6 +8,7 @@ use redis::Value;
 use super::Server;
 use super::cluster::{Cluster, Seeds};
 use super::eval::Eval;
+use super::sentinel::{Follower, Sentinels};
 use super::wire::{Connection, Fault};
 
 /// A connection that was idle for longer is dialled anew: a NAT or a firewall may
@@ -22,6 +23,8 @@ pub(super) struct Link(Route);
 enum Route {
     /// It is the only one.
     One(Line),
+    /// It is the master that Sentinel names.
+    Sentinel(Box<Follower>),
     /// It is the node of a Cluster that has the key's slot.
     Cluster(Box<Cluster>),
 }
@@ -30,6 +33,11 @@ impl Link {
     /// To one server.
     pub(super) fn to(server: Arc<Server>) -> Link {
         Link(Route::One(Line::new(server)))
+    }
+
+    /// To the master that `sentinels` name.
+    pub(super) fn by_sentinel(sentinels: Arc<Sentinels>) -> Link {
+        Link(Route::Sentinel(Box::new(Follower::new(sentinels))))
     }
 
     /// Into a Cluster.
@@ -41,7 +49,29 @@ impl Link {
     pub(super) fn request(&mut self, eval: &Eval<'_>, deadline: Instant) -> Result<Value, Fault> {
         match &mut self.0 {
             Route::One(line) => line.request(&eval.packed(), deadline),
+            Route::Sentinel(follower) => follower.request(&eval.packed(), deadline),
             Route::Cluster(cluster) => cluster.request(eval, deadline),
+        }
+    }
+
+    /// One more request, a packed command, on the connection that brought the
+    /// last answer, and on no other.
+    pub(super) fn request_behind(
+        &mut self,
+        packed: &[u8],
+        deadline: Instant,
+    ) -> Result<Value, Fault> {
+        match &mut self.0 {
+            Route::One(line) => line.request_behind(packed, deadline),
+            Route::Sentinel(follower) => follower.request_behind(packed, deadline),
+            Route::Cluster(cluster) => cluster.request_behind(packed, deadline),
+        }
+    }
+
+    /// Looks for the server anew at the next request, if there may be another.
+    pub(super) fn doubt(&mut self) {
+        if let Route::Sentinel(follower) = &mut self.0 {
+            follower.leave();
         }
     }
 
@@ -49,6 +79,7 @@ impl Link {
     pub(super) fn server(&self) -> &Server {
         match &self.0 {
             Route::One(line) => line.server(),
+            Route::Sentinel(follower) => follower.server(),
             Route::Cluster(cluster) => cluster.spoken_to(),
         }
     }
@@ -78,7 +109,19 @@ impl Line {
         Ok(value)
     }
 
-    /// The same for several commands at a time, and their answers.
+    /// One more request on the connection that brought the last answer. Never dials.
+    pub(super) fn request_behind(
+        &mut self,
+        packed: &[u8],
+        deadline: Instant,
+    ) -> Result<Value, Fault> {
+        let (mut open, _) = self.open.take().ok_or_else(closed)?;
+        let [value] = open.exchange(packed, deadline)?;
+        self.open = Some((open, Instant::now()));
+        Ok(value)
+    }
+
+    /// Like [`Line::request`], for several commands at a time, and their answers.
     pub(super) fn exchange<const N: usize>(
         &mut self,
         packed: &[u8],
@@ -100,4 +143,9 @@ impl Line {
         self.open = Some((fresh, Instant::now()));
         Ok(values)
     }
+}
+
+/// There is no connection to go on with.
+pub(super) fn closed() -> Fault {
+    Fault::Broken("it is closed".to_owned())
 }

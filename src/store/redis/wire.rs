@@ -22,6 +22,7 @@ use rustls::{ClientConnection, StreamOwned};
 
 use super::{Address, Server};
 use crate::message::plain;
+use crate::store::StoreError;
 
 /// The longest answer we read, in bytes. Our scripts answer with less than 5 KiB
 /// for each place of a lock, of which there are at most 1000.
@@ -52,6 +53,8 @@ pub(super) enum Fault {
     Garbled,
     /// AUTH or SELECT was answered with this error.
     Refused(String),
+    /// Sentinel names no server that is the master.
+    NoMaster(StoreError),
 }
 
 /// An open connection, logged in.

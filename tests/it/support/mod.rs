@@ -19,6 +19,7 @@ pub(crate) mod redis;
 pub(crate) mod resp;
 pub(crate) mod running;
 pub(crate) mod scratch;
+pub(crate) mod sentinel;
 pub(crate) mod store;
 pub(crate) mod tasklock;
 pub(crate) mod tls;

@@ -172,3 +172,25 @@ fn faults_of_the_connection_say_what_was_attempted() {
         "cannot reach redis://10.1.2.3:6379: no connection within 5s"
     );
 }
+
+#[test]
+fn a_server_that_is_not_the_one_to_ask_is_known_by_its_words() {
+    for answer in [
+        "READONLY You can't write against a read only replica.",
+        "ERR Error running script (call to f_0a): @user_script:12: -READONLY You can't write against a read only replica.",
+        "LOADING Redis is loading the dataset in memory",
+        "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        "NOREPLICAS Not enough good replicas to write.",
+    ] {
+        assert!(is_declined(answer), "{answer}");
+        assert_eq!(kind(answer), StoreErrorKind::Unavailable, "{answer}");
+    }
+    for answer in [
+        "OOM command not allowed",
+        "NOPERM no",
+        "ERR unknown command",
+    ] {
+        assert!(!is_declined(answer), "{answer}");
+    }
+}
