@@ -293,9 +293,41 @@ impl RedisStore {
         }
         if let Acquire::Granted(grant) = &answer {
             self.place = Some((claim.token.clone(), grant.slot));
-            self.expect_replicated_grant(claim, limit.deadline)?;
         }
         Ok(answer)
+    }
+
+    /// Asks, and takes our stand in line if that is wanted and the lock is not to be had.
+    fn ask_or_stand(
+        &mut self,
+        claim: &Claim,
+        ask: Ask,
+        limit: Limit,
+    ) -> Result<Acquire, StoreError> {
+        let stands = |line: &mut Line| ask.in_line && line.is_of(&claim.token);
+        self.line = self.line.take_if(stands);
+        // Silent first: what changes after the answer rings again.
+        let silent = self
+            .line
+            .as_mut()
+            .is_some_and(|line| line.silence(limit.deadline));
+        // A free lock costs one request, in line or not.
+        let answer = self.ask(claim, ask.waited, limit)?;
+        let refused = matches!(
+            answer,
+            Acquire::Held(_) | Acquire::Reserved { .. } | Acquire::Queued(_)
+        );
+        let server = self.link.server();
+        let listens = silent
+            && self
+                .line
+                .as_ref()
+                .is_some_and(|line| line.listens_to(server));
+        if listens || !(ask.in_line && refused) {
+            return Ok(answer);
+        }
+        self.listen(claim, limit)?;
+        self.ask(claim, ask.waited, limit)
     }
 
     /// Makes sure that we are told when it is worth asking again: by the server
@@ -368,30 +400,11 @@ impl Store for RedisStore {
         timeout: Duration,
     ) -> Result<Acquire, StoreError> {
         let limit = Limit::new(timeout);
-        let stands = |line: &mut Line| ask.in_line && line.is_of(&claim.token);
-        self.line = self.line.take_if(stands);
-        // Silent first: what changes after the answer rings again.
-        let silent = self
-            .line
-            .as_mut()
-            .is_some_and(|line| line.silence(limit.deadline));
-        // A free lock costs one request, in line or not.
-        let answer = self.ask(claim, ask.waited, limit)?;
-        let refused = matches!(
-            answer,
-            Acquire::Held(_) | Acquire::Reserved { .. } | Acquire::Queued(_)
-        );
-        let server = self.link.server();
-        let listens = silent
-            && self
-                .line
-                .as_ref()
-                .is_some_and(|line| line.listens_to(server));
-        if listens || !(ask.in_line && refused) {
-            return Ok(answer);
+        let answer = self.ask_or_stand(claim, ask, limit)?;
+        if let Acquire::Granted(_) = answer {
+            self.expect_replicated_grant(claim, limit.deadline)?;
         }
-        self.listen(claim, limit)?;
-        self.ask(claim, ask.waited, limit)
+        Ok(answer)
     }
 
     fn bell(&self) -> Option<BorrowedFd<'_>> {

@@ -14,6 +14,7 @@ mod failing;
 mod finding;
 mod moving;
 mod refusing;
+mod waiting;
 
 const KEY: &str = "task_lock:job";
 const STATE: &str = "{task_lock:job}:st";
@@ -47,6 +48,25 @@ fn owner(node: &Server) -> Option<String> {
         Value::BulkString(token) => String::from_utf8(token).ok(),
         _ => None,
     }
+}
+
+/// What the nodes were asked since their counts were reset, refused requests included.
+#[track_caller]
+fn requests_to(nodes: &[Server]) -> u64 {
+    let counted = ["cmdstat_eval", "cmdstat_auth", "cmdstat_asking"];
+    let of_line = |line: &String| -> u64 {
+        let fields = line.split(',').filter_map(|field| field.split_once('='));
+        fields
+            .filter(|(what, _)| ["calls", "rejected_calls"].contains(what))
+            .map(|(_, count)| count.parse::<u64>().unwrap())
+            .sum()
+    };
+    let of_node = |node: &Server| -> u64 {
+        let stats = node.info("commandstats");
+        let lines = counted.iter().filter_map(|name| stats.get(*name));
+        lines.map(of_line).sum()
+    };
+    nodes.iter().map(of_node).sum()
 }
 
 /// The slot of the lock on its way from its master to another.

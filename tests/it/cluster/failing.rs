@@ -1,14 +1,16 @@
 //! The node that has the lock fails, or hands over.
 
+use std::io::{Read, Write};
+use std::sync::mpsc;
 use std::thread;
 
-use tasklock::store::{Loss, Refresh, Release};
+use tasklock::store::{Acquire, Ask, Loss, Refresh, Release, StoreErrorKind};
 
-use super::{KEY, STATE, claim, owner};
+use super::{BRIEF, KEY, STATE, claim, failure_of, owner};
 use crate::holding::{DONE, Job, expect_done, tasklock, warnings};
 use crate::support::cluster::{Cluster, is_master, is_ok, url_of};
 use crate::support::redis::Server;
-use crate::support::store::{grant, held, inspect, keep, open, refresh, release};
+use crate::support::store::{TIMEOUT, fake, grant, held, inspect, keep, open, refresh, release};
 use crate::support::wait_until;
 
 /// How a replica gets the place of its master.
@@ -43,36 +45,49 @@ fn replica_has_caught_up(master: &Server) -> bool {
     master.number(&["WAIT", "1", "0"]) == 1
 }
 
+#[track_caller]
+fn outlives(change: Change) {
+    let cluster = Cluster::start();
+    let (master, replica) = (cluster.master_of(KEY), cluster.replica_of(KEY));
+    let (mut store, mut other) = (open(&cluster.url()), open(&cluster.url()));
+    let mine = claim("a");
+    let granted = grant(&mut *store, &mine);
+    held(&mut *other, &claim("b"));
+    change.begin(master, replica);
+    let again = keep(&mut *store, &mine, &granted);
+    assert_eq!(again.fence, granted.fence, "{change:?}");
+    assert_eq!(held(&mut *other, &claim("b")).holder.unwrap().who, "a");
+    wait_until(|| is_master(replica));
+    keep(&mut *store, &mine, &again);
+    if change == Change::Freeze {
+        master.thaw();
+        wait_until(|| !is_master(master));
+        // Also by way of the one that was master.
+        let mut third = open(&url_of([master]));
+        assert_eq!(held(&mut *third, &claim("c")).holder.unwrap().who, "a");
+    }
+    assert_eq!(release(&mut *store, &mine), Release::Released);
+    assert!(grant(&mut *other, &claim("b")).fence > granted.fence);
+}
+
 #[test]
 fn a_lock_outlives_the_node_that_has_it() {
-    for change in [
-        Change::Kill,
-        Change::Freeze,
-        Change::Failover,
-        Change::Takeover,
-    ] {
-        let cluster = Cluster::start();
-        let (master, replica) = (cluster.master_of(KEY), cluster.replica_of(KEY));
-        let (mut store, mut other) = (open(&cluster.url()), open(&cluster.url()));
-        let mine = claim("a");
-        let granted = grant(&mut *store, &mine);
-        held(&mut *other, &claim("b"));
-        change.begin(master, replica);
-        let again = keep(&mut *store, &mine, &granted);
-        assert_eq!(again.fence, granted.fence, "{change:?}");
-        assert_eq!(held(&mut *other, &claim("b")).holder.unwrap().who, "a");
-        wait_until(|| is_master(replica));
-        keep(&mut *store, &mine, &again);
-        if change == Change::Freeze {
-            master.thaw();
-            wait_until(|| !is_master(master));
-            // Also by way of the one that was master.
-            let mut third = open(&url_of([master]));
-            assert_eq!(held(&mut *third, &claim("c")).holder.unwrap().who, "a");
-        }
-        assert_eq!(release(&mut *store, &mine), Release::Released);
-        assert!(grant(&mut *other, &claim("b")).fence > granted.fence);
-    }
+    outlives(Change::Kill);
+}
+
+#[test]
+fn a_lock_outlives_a_node_that_stands_still() {
+    outlives(Change::Freeze);
+}
+
+#[test]
+fn a_lock_goes_along_when_a_node_hands_over() {
+    outlives(Change::Failover);
+}
+
+#[test]
+fn a_lock_goes_along_when_a_replica_takes_over() {
+    outlives(Change::Takeover);
 }
 
 /// A job runs on while `trouble` comes and goes.
@@ -92,22 +107,25 @@ fn rides_out(ttl: &str, cluster: &Cluster, trouble: impl FnOnce()) -> Vec<String
     warnings(&finished).into_iter().map(str::to_owned).collect()
 }
 
+#[track_caller]
+fn runs_on(change: Change) {
+    let cluster = Cluster::start();
+    let (master, replica) = (cluster.master_of(KEY), cluster.replica_of(KEY));
+    let warnings = rides_out("30s", &cluster, || {
+        change.begin(master, replica);
+        wait_until(|| is_master(replica));
+    });
+    assert!(warnings.is_empty(), "{change:?}: {warnings:?}");
+}
+
 #[test]
-fn a_job_runs_on_through_every_change_of_its_node() {
-    for change in [
-        Change::Kill,
-        Change::Freeze,
-        Change::Failover,
-        Change::Takeover,
-    ] {
-        let cluster = Cluster::start();
-        let (master, replica) = (cluster.master_of(KEY), cluster.replica_of(KEY));
-        let warnings = rides_out("30s", &cluster, || {
-            change.begin(master, replica);
-            wait_until(|| is_master(replica));
-        });
-        assert!(warnings.is_empty(), "{change:?}: {warnings:?}");
-    }
+fn a_job_runs_on_when_its_node_dies() {
+    runs_on(Change::Kill);
+}
+
+#[test]
+fn a_job_runs_on_when_its_node_hands_over() {
+    runs_on(Change::Failover);
 }
 
 #[test]
@@ -190,7 +208,7 @@ fn a_shard_without_a_replica_closes_its_locks_until_it_is_back() {
     master.freeze();
     // The others notice, and answer that the Cluster is down.
     wait_until(|| !is_ok(cluster.other_than(KEY)));
-    let error = super::failure_of(&mut *open(&url_of([cluster.other_than(KEY)])));
+    let error = failure_of(&mut *open(&url_of([cluster.other_than(KEY)])));
     assert!(error.text.contains("CLUSTERDOWN"), "{error}");
     thread::scope(|scope| {
         let keeps = scope.spawn(|| keep(&mut *store, &mine, &granted));
@@ -231,26 +249,59 @@ fn names(master: &Server, replica: &Server) -> bool {
 }
 
 #[test]
-fn a_cluster_of_thousands_of_pieces_is_no_trouble() {
-    let server = Server::with()
-        .config("cluster-enabled", "yes")
-        .config("cluster-require-full-coverage", "no")
-        .start();
-    let slots: Vec<String> = (0..8192).map(|half| (2 * half + 1).to_string()).collect();
-    let mut words = vec!["CLUSTER", "ADDSLOTS"];
-    words.extend(slots.iter().map(String::as_str));
-    server.command(&words);
-    wait_until(|| is_ok(&server));
-    let mut store = open(&url_of([&server]));
-    let mine = claim("a");
-    let mut granted = grant(&mut *store, &mine);
-    let monitor = server.monitor();
-    wait_until(|| {
-        granted = keep(&mut *store, &mine, &granted);
-        monitor.names().iter().any(|name| name == "CLUSTER")
+fn a_cluster_in_too_many_pieces_to_be_told_of_is_no_trouble() {
+    let (asked, told) = mpsc::channel();
+    // A node that has all slots, and says so at great length.
+    let url = fake(move |mut stream| {
+        let mut request = [0; 65536];
+        while let Ok(1..) = stream.read(&mut request) {
+            let length = request.iter().position(|&byte| byte == 0).unwrap_or(0);
+            let text = String::from_utf8_lossy(&request[..length]).into_owned();
+            request.fill(0);
+            let mut answer = String::new();
+            if text.contains("SLOTS") {
+                asked.send(()).unwrap();
+                answer = "*2000000\r\n".to_owned() + &":1000\r\n".repeat(2_000_000);
+            }
+            answer += "*1\r\n$9\r\nwithdrawn\r\n";
+            if stream.write_all(answer.as_bytes()).is_err() {
+                break;
+            }
+        }
     });
-    keep(&mut *store, &mine, &granted);
-    let asked = monitor.names();
-    assert_eq!(asked.iter().filter(|name| *name == "CLUSTER").count(), 1);
-    assert_eq!(release(&mut *store, &mine), Release::Released);
+    let mut store = open(&url.replace("redis:", "redis+cluster:"));
+    let mine = claim("a");
+    wait_until(|| {
+        let answer = store.acquire(&mine, Ask::default(), TIMEOUT);
+        assert_eq!(answer, Ok(Acquire::Withdrawn));
+        told.try_recv().is_ok()
+    });
+    // Once is enough.
+    let answer = store.acquire(&mine, Ask::default(), TIMEOUT);
+    assert_eq!(answer, Ok(Acquire::Withdrawn));
+    assert!(told.try_recv().is_err());
+}
+
+#[test]
+fn a_master_that_is_cut_off_from_the_others_stops_serving_by_itself() {
+    let cluster = Cluster::start();
+    let master = cluster.master_of(KEY);
+    let mut store = open(&url_of([master]));
+    let mine = claim("a");
+    let granted = grant(&mut *store, &mine);
+    let others = || {
+        cluster
+            .nodes
+            .iter()
+            .filter(|node| node.pid() != master.pid())
+    };
+    others().for_each(Server::freeze);
+    wait_until(|| !is_ok(master));
+    let error = store.refresh(&mine, &granted, BRIEF).unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
+    assert!(error.text.contains("CLUSTERDOWN"), "{error}");
+    let error = failure_of(&mut *open(&url_of([master])));
+    assert!(error.text.contains("CLUSTERDOWN"), "{error}");
+    others().for_each(Server::thaw);
+    assert_eq!(keep(&mut *store, &mine, &granted).fence, granted.fence);
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tasklock::store::{Acquire, Ask, Release};
 
-use super::{KEY, SLACK, claim, owner};
+use super::{KEY, SLACK, claim, owner, requests_to};
 use crate::support::cluster::{self, Cluster, url_of};
 use crate::support::port::free_port;
 use crate::support::proxy::{Mode, Proxy};
@@ -26,36 +26,19 @@ fn every_node_leads_to_the_one_that_has_the_lock() {
     }
 }
 
-/// Requests, refused ones included, and connections that the nodes have seen in a run of the program.
+/// Requests and connections of one run of the program.
 fn cost_of_a_run(nodes: &[Server], url: &str) -> (u64, u64) {
-    let seen = |node: &Server| {
-        let stats = node.info("commandstats");
-        let mut requests = 0;
-        for (name, line) in stats {
-            if !["cmdstat_eval", "cmdstat_auth", "cmdstat_asking"].contains(&name.as_str()) {
-                continue;
-            }
-            for field in line.split(',') {
-                let (what, count) = field.split_once('=').unwrap();
-                if ["calls", "rejected_calls"].contains(&what) {
-                    requests += count.parse::<u64>().unwrap();
-                }
-            }
-        }
-        let connections = &node.info("stats")["total_connections_received"];
-        (requests, connections.parse::<u64>().unwrap())
-    };
     for node in nodes {
         // On a connection that is there, so that it is in no count.
         node.command(&["CONFIG", "RESETSTAT"]);
     }
-    Tasklock::named("job", url)
-        .sh("exit 7")
-        .run()
-        .expect_code(7)
-        .expect_silent();
-    let each = nodes.iter().map(seen);
-    each.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    let run = Tasklock::named("job", url).sh("exit 7").run();
+    run.expect_code(7).expect_silent();
+    let connections = nodes.iter().map(|node| {
+        let stats = node.info("stats");
+        stats["total_connections_received"].parse::<u64>().unwrap()
+    });
+    (requests_to(nodes), connections.sum())
 }
 
 #[test]
