@@ -106,6 +106,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub once_attempts: Option<String>,
 
+    /// How many replicas must have the lock before the command is started, and each refresh [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub replicas: Option<String>,
+
     /// Start after a random delay up to this [default: 0]
     #[arg(long, value_name = "DUR", allow_negative_numbers = true)]
     pub jitter: Option<String>,

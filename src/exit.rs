@@ -159,7 +159,7 @@ impl StoreErrorKind {
     #[must_use]
     pub fn code(self) -> Code {
         match self {
-            StoreErrorKind::Unavailable => Code::Unavailable,
+            StoreErrorKind::Unavailable | StoreErrorKind::Unreplicated => Code::Unavailable,
             StoreErrorKind::Denied => Code::Denied,
             StoreErrorKind::Misconfigured => Code::Config,
             StoreErrorKind::Defect => Code::Defect,
@@ -233,6 +233,7 @@ mod tests {
             (Outcome::Skipped(Skip::Held(Held::default())), 75),
             (Outcome::Lost(Some(ChildStatus::Exited(0))), 79),
             (store_error(StoreErrorKind::Unavailable), 69),
+            (store_error(StoreErrorKind::Unreplicated), 69),
             (store_error(StoreErrorKind::Denied), 77),
             (store_error(StoreErrorKind::Misconfigured), 78),
             (store_error(StoreErrorKind::Defect), 70),

@@ -106,6 +106,7 @@ impl<'a> Work<'a> {
             slots: run.slots.unwrap_or(1),
             min_hold: run.min_hold,
             once: run.once.clone(),
+            replicas: run.replicas,
         };
         let timeouts = Timeouts {
             acquire: run.lock.store_timeout,
@@ -121,7 +122,11 @@ impl<'a> Work<'a> {
         };
         let target = &run.lock.target;
         let store = target.open(&run.lock.key_prefix);
-        let distance = target.distance();
+        let distance = match target.distance() {
+            // Replicas have to be waited for.
+            Distance::Near if run.replicas > 0 => Distance::Far,
+            distance => distance,
+        };
         let keeper = Keeper::new((store, distance), claim.clone(), timeouts, post.clone());
         let supervisor = Supervisor::new(Plan {
             terms: run.terms,

@@ -151,6 +151,9 @@ pub struct Claim {
     pub min_hold: Duration,
     /// What makes the run unnecessary.
     pub once: Once,
+    /// How many replicas have to acknowledge the grant and each refresh. A store
+    /// that has none of its own has no use for it.
+    pub replicas: u32,
 }
 
 /// What makes a run unnecessary: an earlier one that succeeded. The default: nothing.
@@ -431,6 +434,8 @@ pub enum StoreErrorKind {
     /// No connection, no answer in time, or a server that cannot serve just now
     /// (LOADING, READONLY, CLUSTERDOWN, out of memory…). Worth trying again.
     Unavailable,
+    /// Too few replicas acknowledged the lock; it was given back, and with it the token.
+    Unreplicated,
     /// Credentials or a permission refused.
     Denied,
     /// A wrong certificate, a key of the wrong type, a directory that cannot be trusted.

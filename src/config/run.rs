@@ -14,6 +14,7 @@ use crate::lease::Terms;
 use crate::log::Format;
 use crate::message::Level;
 use crate::signals::Signal;
+use crate::store::target::Target;
 use crate::store::{Once, Period};
 use crate::supervisor::{OnLost, OnUnavailable};
 
@@ -33,6 +34,8 @@ const DEFAULT_ATTEMPTS: u32 = 2;
 const ATTEMPTS_MAX: u32 = 1_000_000;
 /// The longest key of `--once-key`, in characters: as long as a lock's name.
 const KEY_MAX_CHARS: usize = 200;
+/// More than any server has.
+const REPLICAS_MAX: u32 = 1000;
 
 /// The settings of a run.
 #[derive(Debug)]
@@ -49,6 +52,8 @@ pub struct Run {
     pub min_hold: Duration,
     /// `--once-per`, `--once-key`, `--once-attempts`
     pub once: Once,
+    /// `--replicas`
+    pub replicas: u32,
     /// `--jitter`
     pub jitter: Duration,
     /// `--on-lost`
@@ -92,6 +97,7 @@ impl Reader<'_> {
         let once_per = self.at_least("once_per", args.once_per.as_deref(), MIN_PERIOD)?;
         let attempts = args.once_attempts.as_deref();
         let attempts = self.number("once_attempts", attempts, 1..=ATTEMPTS_MAX)?;
+        let replicas = self.number("replicas", args.replicas.as_deref(), 0..=REPLICAS_MAX)?;
         let on_lost = [("stop", OnLost::Stop), ("continue", OnLost::Continue)];
         let on_unavailable = [
             ("fail", OnUnavailable::Fail),
@@ -110,6 +116,7 @@ impl Reader<'_> {
                 per: self.period(once_per, attempts)?,
                 key: self.once_key(args.once_key)?,
             },
+            replicas: replicas.unwrap_or(0),
             jitter: self
                 .duration("jitter", args.jitter.as_deref())?
                 .unwrap_or(Duration::ZERO),
@@ -207,6 +214,10 @@ impl Reader<'_> {
         if run.command.first().is_some_and(|name| name.is_empty()) {
             let text = "COMMAND is empty: give the command to run";
             return Err(ConfigError::usage(text));
+        }
+        if run.replicas > 0 && matches!(run.lock.target, Target::Local(_)) {
+            let text = "lock files have no replicas: give the URL of a server with --url";
+            return Err(self.wrong("replicas", text));
         }
         // It would break the promise that the other option makes.
         let (flag, unknown) = match (run.slots, &run.once) {

@@ -43,10 +43,14 @@
 //! worth asking again. Whatever is sent there means no more than that.
 
 mod answer;
+mod cluster;
+mod eval;
 mod failure;
 mod line;
 mod link;
+mod replicas;
 mod script;
+mod sentinel;
 pub(crate) mod tls;
 mod wire;
 
@@ -58,9 +62,13 @@ use std::time::{Duration, Instant};
 
 use redis::Value;
 
+pub use cluster::Seeds;
+pub(crate) use sentinel::Login;
+pub use sentinel::Sentinels;
 pub use tls::TlsFiles;
 
 use self::answer::Words;
+use self::eval::Eval;
 use self::line::Line;
 use self::link::Link;
 use self::script::{ACQUIRE, INSPECT, REFRESH, RELEASE, UNLOCK};
@@ -70,14 +78,16 @@ use super::{
     StoreErrorKind, Token, Unlock, Unlocked,
 };
 
-/// Where a server is and how to log in. Its `Display` is the URL without user and password.
+/// Where a server is and how to log in.
 #[derive(Debug)]
 pub struct Server {
     pub(crate) address: Address,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
     pub(crate) database: u32,
+    /// Who gave the address, if it was not the user.
+    pub(crate) named_by: Option<String>,
 }
 
 /// Where a server listens.
@@ -123,6 +133,29 @@ impl Server {
         }
     }
 
+    /// The URL without user and password.
+    fn url(&self) -> String {
+        let database = self.database;
+        match &self.address {
+            Address::Tcp { .. } => {
+                let scheme = if self.tls.is_some() {
+                    "rediss"
+                } else {
+                    "redis"
+                };
+                let place = self.host_and_port();
+                match database {
+                    0 => format!("{scheme}://{place}"),
+                    _ => format!("{scheme}://{place}/{database}"),
+                }
+            }
+            Address::Unix(path) => match database {
+                0 => format!("unix://{}", path.display()),
+                _ => format!("unix://{}?db={database}", path.display()),
+            },
+        }
+    }
+
     /// Some answers repeat what they were sent: "unknown command 'AUTH', with args…".
     fn without_password(&self, text: &str) -> String {
         let secret = match &self.password {
@@ -148,34 +181,21 @@ impl Server {
     }
 }
 
+/// The URL without user and password, and who gave it if that was not the user.
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.address {
-            Address::Tcp { .. } => {
-                let scheme = if self.tls.is_some() {
-                    "rediss"
-                } else {
-                    "redis"
-                };
-                write!(f, "{scheme}://{}", self.host_and_port())?;
-                if self.database != 0 {
-                    write!(f, "/{}", self.database)?;
-                }
-            }
-            Address::Unix(path) => {
-                write!(f, "unix://{}", path.display())?;
-                if self.database != 0 {
-                    write!(f, "?db={}", self.database)?;
-                }
-            }
+        f.write_str(&self.url())?;
+        match &self.named_by {
+            Some(name) => write!(f, " (named by {name})"),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
-/// The locks of one server. Connects at the first request and stays connected.
+/// The locks of one server, of the one that is the master, or of the node of a
+/// Cluster that has their slot.
+/// Connects at the first request and stays connected.
 pub struct RedisStore {
-    server: Arc<Server>,
     key_prefix: String,
     link: Link,
     /// Of the run that stands in line.
@@ -189,10 +209,25 @@ impl RedisStore {
     /// which would move the hash tag).
     #[must_use]
     pub fn new(server: Arc<Server>, key_prefix: String) -> RedisStore {
+        RedisStore::by(Link::to(server), key_prefix)
+    }
+
+    /// The same on the master that `sentinels` name.
+    #[must_use]
+    pub fn by_sentinel(sentinels: Arc<Sentinels>, key_prefix: String) -> RedisStore {
+        RedisStore::by(Link::by_sentinel(sentinels), key_prefix)
+    }
+
+    /// The same in the Cluster of `seeds`.
+    #[must_use]
+    pub fn in_cluster(seeds: Arc<Seeds>, key_prefix: String) -> RedisStore {
+        RedisStore::by(Link::into_cluster(seeds), key_prefix)
+    }
+
+    fn by(link: Link, key_prefix: String) -> RedisStore {
         RedisStore {
-            link: Link::new(Arc::clone(&server)),
-            server,
             key_prefix,
+            link,
             line: None,
             place: None,
         }
@@ -209,33 +244,27 @@ impl RedisStore {
         limit: Limit,
         read: impl FnOnce(Words) -> Option<T>,
     ) -> Result<T, StoreError> {
-        let key = self.key(script.name);
-        let mut eval = redis::cmd("EVAL");
-        eval.arg(script.text)
-            .arg(2)
-            .arg(&key)
-            .arg(format!("{{{key}}}:st"))
-            .arg(script.args);
-        let value = self
-            .link
-            .request(&eval.get_packed_command(), limit.deadline)
-            .map_err(|fault| failure::of_fault(&self.server, fault, limit.timeout))?;
+        let eval = Eval {
+            text: script.text,
+            key: &self.key(script.name),
+            args: script.args,
+        };
+        let answer = self.link.request(&eval, limit.deadline);
+        let server = self.link.server();
+        let value = answer.map_err(|fault| failure::of_fault(server, fault, limit.timeout))?;
         if let Value::ServerError(error) = &value {
-            return Err(failure::of_answer(&self.server, &wire::error_text(error)));
+            return Err(failure::of_answer(server, &wire::error_text(error)));
         }
         if let Some((key, what)) = answer::refused_key(&value) {
             return Err(StoreError::new(
                 StoreErrorKind::Misconfigured,
-                format!("the key {key:?} on {} {what}", self.server),
+                format!("the key {key:?} on {server} {what}"),
             ));
         }
         Words::new(value).and_then(read).ok_or_else(|| {
             StoreError::new(
                 StoreErrorKind::Defect,
-                format!(
-                    "a script on {} gave an answer that is none of its own",
-                    self.server
-                ),
+                format!("a script on {server} gave an answer that is none of its own"),
             )
         })
     }
@@ -279,15 +308,49 @@ impl RedisStore {
         Ok(answer)
     }
 
-    /// Makes sure that we are told when it is worth asking again.
+    /// Asks, and takes our stand in line if that is wanted and the lock is not to be had.
+    fn ask_or_stand(
+        &mut self,
+        claim: &Claim,
+        ask: Ask,
+        limit: Limit,
+    ) -> Result<Acquire, StoreError> {
+        let stands = |line: &mut Line| ask.in_line && line.is_of(&claim.token);
+        self.line = self.line.take_if(stands);
+        // Silent first: what changes after the answer rings again.
+        let silent = self
+            .line
+            .as_mut()
+            .is_some_and(|line| line.silence(limit.deadline));
+        // A free lock costs one request, in line or not.
+        let answer = self.ask(claim, ask.waited, limit)?;
+        let refused = matches!(
+            answer,
+            Acquire::Held(_) | Acquire::Reserved { .. } | Acquire::Queued(_)
+        );
+        let server = self.link.server();
+        let listens = silent
+            && self
+                .line
+                .as_ref()
+                .is_some_and(|line| line.listens_to(server));
+        if listens || !(ask.in_line && refused) {
+            return Ok(answer);
+        }
+        self.listen(claim, limit)?;
+        self.ask(claim, ask.waited, limit)
+    }
+
+    /// Makes sure that we are told when it is worth asking again: by the server
+    /// that answered last, as only what listens there counts as awake.
     fn listen(&mut self, claim: &Claim, limit: Limit) -> Result<(), StoreError> {
         let channel = format!("{}:w:{}", self.key(&claim.name), claim.holder.id);
         let line = self
             .line
             .get_or_insert_with(|| Line::new(claim.token.clone(), channel));
-        line.listen(&self.link, limit.deadline).map_err(|fault| {
-            failure::of_listening(&self.server, line.channel(), fault, limit.timeout)
-        })
+        let server = self.link.server();
+        line.listen(server, limit.deadline)
+            .map_err(|fault| failure::of_listening(server, line.channel(), fault, limit.timeout))
     }
 }
 
@@ -348,19 +411,11 @@ impl Store for RedisStore {
         timeout: Duration,
     ) -> Result<Acquire, StoreError> {
         let limit = Limit::new(timeout);
-        let stands = |line: &Line| ask.in_line && line.is_of(&claim.token);
-        if !self.line.as_ref().is_some_and(stands) {
-            self.line = None;
-            // A free lock costs one request, in line or not.
-            let answer = self.ask(claim, ask.waited, limit)?;
-            let refused = matches!(answer, Acquire::Held(_) | Acquire::Reserved { .. });
-            if !(ask.in_line && refused) {
-                return Ok(answer);
-            }
+        let answer = self.ask_or_stand(claim, ask, limit)?;
+        if let Acquire::Granted(_) = answer {
+            self.expect_replicated_grant(claim, limit.deadline)?;
         }
-        // Listening comes first: what changes after the answer is told.
-        self.listen(claim, limit)?;
-        self.ask(claim, ask.waited, limit)
+        Ok(answer)
     }
 
     fn bell(&self) -> Option<BorrowedFd<'_>> {
@@ -386,9 +441,12 @@ impl Store for RedisStore {
             name: &claim.name,
             args: &args,
         };
-        self.step(&script, Limit::new(timeout), |words| {
-            answer::refresh(words, grant)
-        })
+        let limit = Limit::new(timeout);
+        let answer = self.step(&script, limit, |words| answer::refresh(words, grant))?;
+        if let Refresh::Held(_) | Refresh::Retaken(_) = answer {
+            self.expect_replicated_refresh(claim, limit.deadline)?;
+        }
+        Ok(answer)
     }
 
     fn release(

@@ -2,6 +2,9 @@
 //!
 //! No error text contains a password, nor any part of a URL that could be one.
 
+mod hosts;
+mod sentinel;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,15 +12,16 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use self::hosts::Hosts;
 use super::Store;
 use super::local::LocalStore;
 use super::redis::tls::Tls;
-use super::redis::{Address, RedisStore, Secret, Server, TlsFiles};
+use super::redis::{Address, RedisStore, Secret, Seeds, Sentinels, Server, TlsFiles};
 
 /// Port of Redis and Valkey, <https://redis.io/docs/latest/operate/oss_and_stack/management/config/>.
 const DEFAULT_PORT: u16 = 6379;
 
-const SCHEMES: &str = "local:, redis://, rediss:// or unix://";
+const SCHEMES: &str = "local:, redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://";
 
 /// Where locks live.
 #[derive(Debug)]
@@ -26,6 +30,10 @@ pub enum Target {
     Local(Option<PathBuf>),
     /// One Redis or Valkey server.
     Redis(Arc<Server>),
+    /// The master that Sentinel names.
+    Sentinel(Arc<Sentinels>),
+    /// A Redis Cluster.
+    Cluster(Arc<Seeds>),
 }
 
 /// How long a request may take, and what that means for a run.
@@ -35,7 +43,7 @@ pub enum Distance {
     Here,
     /// A few round trips.
     Near,
-    /// Many round trips and some arithmetic: TLS.
+    /// Many round trips and some arithmetic: TLS, or a server that has to be found first.
     Far,
 }
 
@@ -59,11 +67,11 @@ impl Target {
             ));
         };
         let scheme = scheme.to_ascii_lowercase();
-        if scheme != "rediss"
+        if !scheme.starts_with("rediss")
             && let Some(flag) = tls.first_flag()
         {
             return Err(format!(
-                "{flag} needs a store URL that begins with rediss://"
+                "{flag} needs a store URL that begins with rediss:// or rediss+"
             ));
         }
         match scheme.as_str() {
@@ -74,8 +82,15 @@ impl Target {
                 tcp(url, Some(tls)).map(|server| Target::Redis(Arc::new(server)))
             }
             "unix" => unix(url).map(|server| Target::Redis(Arc::new(server))),
-            "redis+sentinel" | "rediss+sentinel" | "redis+cluster" | "rediss+cluster" => {
-                Err(format!("{scheme}:// is not supported by this version"))
+            "redis+cluster" => cluster(url, None).map(|seeds| Target::Cluster(Arc::new(seeds))),
+            "rediss+cluster" => {
+                let tls = Tls::read(tls)?;
+                cluster(url, Some(tls)).map(|seeds| Target::Cluster(Arc::new(seeds)))
+            }
+            "redis+sentinel" => sentinel::parse(url, None).map(|it| Target::Sentinel(Arc::new(it))),
+            "rediss+sentinel" => {
+                let tls = Tls::read(tls)?;
+                sentinel::parse(url, Some(tls)).map(|it| Target::Sentinel(Arc::new(it)))
             }
             // Without "//" it is as likely the user and password of a URL without a scheme.
             _ if rest.starts_with("//") && scheme.len() < 20 => Err(format!(
@@ -95,6 +110,14 @@ impl Target {
             Target::Redis(server) => {
                 Box::new(RedisStore::new(Arc::clone(server), key_prefix.to_owned()))
             }
+            Target::Sentinel(sentinels) => {
+                let prefix = key_prefix.to_owned();
+                Box::new(RedisStore::by_sentinel(Arc::clone(sentinels), prefix))
+            }
+            Target::Cluster(seeds) => {
+                let prefix = key_prefix.to_owned();
+                Box::new(RedisStore::in_cluster(Arc::clone(seeds), prefix))
+            }
         }
     }
 
@@ -104,7 +127,9 @@ impl Target {
         match self {
             Target::Local(_) => Distance::Here,
             Target::Redis(server) if server.tls.is_some() => Distance::Far,
-            Target::Redis(_) => Distance::Near,
+            Target::Cluster(seeds) if seeds.first().tls.is_some() => Distance::Far,
+            Target::Redis(_) | Target::Cluster(_) => Distance::Near,
+            Target::Sentinel(_) => Distance::Far,
         }
     }
 }
@@ -116,6 +141,8 @@ impl fmt::Display for Target {
             Target::Local(None) => f.write_str("local:"),
             Target::Local(Some(directory)) => write!(f, "local:{}", directory.display()),
             Target::Redis(server) => server.fmt(f),
+            Target::Sentinel(sentinels) => sentinels.fmt(f),
+            Target::Cluster(seeds) => seeds.fmt(f),
         }
     }
 }
@@ -156,9 +183,10 @@ fn tcp(text: &str, tls: Option<Tls>) -> Result<Server, String> {
             host: decode(host, "host")?,
             port: url.port().unwrap_or(DEFAULT_PORT),
         },
-        tls,
+        tls: tls.map(Arc::new),
         user,
         password,
+        named_by: None,
         database: database(url.path().trim_start_matches('/'))?,
     })
 }
@@ -197,14 +225,51 @@ fn unix(text: &str) -> Result<Server, String> {
         user,
         password,
         database: number,
+        named_by: None,
     })
+}
+
+/// The nodes are a list, which the `url` crate does not know.
+fn cluster(text: &str, tls: Option<Tls>) -> Result<Seeds, String> {
+    let scheme = if tls.is_some() { "rediss" } else { "redis" };
+    let wrong = |what: &str| {
+        format!(
+            "{what}; write {scheme}+cluster://[user:pass@]host[:port][,host[:port]…], special characters as %XX"
+        )
+    };
+    let hosts = Hosts::parse(text, DEFAULT_PORT).map_err(|what| wrong(&what))?;
+    match hosts.rest.trim_start_matches('/') {
+        "" => {}
+        rest if rest.bytes().all(|byte| byte.is_ascii_digit()) => {
+            return Err(wrong(
+                "the store URL names a database, but a Redis Cluster has no others than 0",
+            ));
+        }
+        _ => return Err(wrong("the store URL goes on after its hosts")),
+    }
+    let tls = tls.map(Arc::new);
+    let server = |address| Server {
+        address,
+        tls: tls.clone(),
+        user: hosts.user.clone(),
+        password: hosts.password.clone(),
+        database: 0,
+        named_by: None,
+    };
+    let others = hosts.others.iter().cloned().map(server);
+    Ok(Seeds::new(server(hosts.first.clone()), others))
+}
+
+fn refuse_blanks(text: &str) -> Result<(), String> {
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("the store URL contains white space (%20 in a password)".to_owned());
+    }
+    Ok(())
 }
 
 /// Splits a URL, and refuses what no form of ours has.
 fn parse(text: &str, form: &str) -> Result<Url, String> {
-    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err("the store URL contains white space (%20 in a password)".to_owned());
-    }
+    refuse_blanks(text)?;
     let url = Url::parse(text).map_err(|error| {
         // A raw "/", "?" or "#" in a password ends the host too early.
         format!("the store URL is not valid: {error}; write {form}, special characters as %XX")

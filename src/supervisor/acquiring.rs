@@ -242,7 +242,8 @@ impl Supervisor {
     }
 
     fn unavailable(&mut self, now: Tick, error: StoreError, actions: &mut Vec<Action>) {
-        if error.kind != StoreErrorKind::Unavailable {
+        let unavailable = [StoreErrorKind::Unavailable, StoreErrorKind::Unreplicated];
+        if !unavailable.contains(&error.kind) {
             return self.withdraw(now, Outcome::Unavailable(error), actions);
         }
         match self.plan.on_unavailable {

@@ -72,6 +72,7 @@ fn claim() -> Claim {
         slots: 1,
         min_hold: Duration::ZERO,
         once: Once::default(),
+        replicas: 0,
     }
 }
 

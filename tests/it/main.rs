@@ -8,12 +8,14 @@
 )]
 
 mod cli;
+mod cluster;
 mod docs;
 mod holding;
 mod local_store;
 mod model;
 mod recipes;
 mod redis_store;
+mod sentinel;
 mod store_contract;
 mod supervision;
 mod support;

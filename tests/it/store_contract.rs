@@ -1,13 +1,17 @@
 //! What every store promises, asked of each of them.
 
 use std::any::Any;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tasklock::store::Store;
 use tasklock::store::redis::TlsFiles;
 use tasklock::store::target::Target;
 
+use crate::support::cluster;
 use crate::support::redis::Server;
 use crate::support::scratch::Scratch;
+use crate::support::sentinel::Watched;
 use crate::support::store::{PREFIX, target};
 
 mod cooling;
@@ -140,11 +144,12 @@ macro_rules! promises {
     )+ };
 }
 
-promises_of! { local redis_by_socket redis_by_tcp }
+promises_of! { local redis_by_socket redis_by_tcp redis_cluster sentinel }
 
 /// Where a store's locks are, for as long as the test runs.
 struct Place {
     target: Target,
+    key_prefix: String,
     _alive: Box<dyn Any>,
 }
 
@@ -152,13 +157,24 @@ impl Place {
     fn new(url: &str, alive: impl Any) -> Place {
         Place {
             target: target(url, &TlsFiles::default()),
+            key_prefix: PREFIX.to_owned(),
             _alive: Box::new(alive),
+        }
+    }
+
+    /// The same, apart from every other place on the same servers.
+    fn apart(self) -> Place {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Place {
+            key_prefix: format!("{PREFIX}{number}:"),
+            ..self
         }
     }
 
     /// One more user of it.
     fn open(&self) -> Box<dyn Store> {
-        self.target.open(PREFIX)
+        self.target.open(&self.key_prefix)
     }
 
     fn open_two(&self) -> (Box<dyn Store>, Box<dyn Store>) {
@@ -179,4 +195,21 @@ fn redis_by_socket() -> Place {
 fn redis_by_tcp() -> Place {
     let server = Server::start();
     Place::new(&server.url(), server)
+}
+
+/// Started once, for it takes seconds.
+fn redis_cluster() -> Place {
+    Place::new(&cluster::shared().url(), ()).apart()
+}
+
+/// Six processes: started once for all promises that are looked at about the same time.
+fn sentinel() -> Place {
+    static SHARED: Mutex<Weak<Watched>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let watched = shared.upgrade().unwrap_or_else(|| {
+        let watched = Arc::new(Watched::start());
+        *shared = Arc::downgrade(&watched);
+        watched
+    });
+    Place::new(&watched.url(), watched).apart()
 }

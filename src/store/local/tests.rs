@@ -89,6 +89,7 @@ fn claim(name: &str) -> Claim {
         slots: 1,
         min_hold: Duration::ZERO,
         once: Once::default(),
+        replicas: 0,
     }
 }
 

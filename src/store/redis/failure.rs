@@ -16,6 +16,7 @@ const PASSING: &[&str] = &[
     "TRYAGAIN",
     "NOREPLICAS",
     "NOGOODSLAVE",
+    "UNBLOCKED",
     "OOM",
     "BUSY",
     "MISCONF",
@@ -34,6 +35,16 @@ const DENYING_PHRASES: &[&str] = &[
     "ACL failure in script",         // the same since Redis 7.2, and in Valkey
 ];
 
+/// The codes by which a server says that it is not, or not yet, the one to ask.
+/// A master that was cut off from its replicas may say NOREPLICAS.
+const DECLINING: &[&str] = &[
+    "READONLY",
+    "LOADING",
+    "MASTERDOWN",
+    "UNBLOCKED",
+    "NOREPLICAS",
+];
+
 /// The codes that only a Cluster gives.
 const CLUSTER: &[&str] = &["MOVED", "ASK", "CROSSSLOT"];
 
@@ -42,6 +53,7 @@ pub(super) fn of_fault(server: &Server, fault: Fault, timeout: Duration) -> Stor
     let timeout = Duration::from_millis(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
     let (kind, text) = match fault {
         Fault::Refused(text) => return of_answer(server, &text),
+        Fault::NoMaster(error) => return error,
         Fault::Unreachable(why) => (
             StoreErrorKind::Unavailable,
             format!("cannot reach {server}: {why}"),
@@ -91,6 +103,21 @@ pub(super) fn of_fault(server: &Server, fault: Fault, timeout: Duration) -> Stor
         ),
     };
     StoreError::new(kind, text)
+}
+
+/// Whether the same again would fail the same way.
+pub(super) fn is_definite(server: &Server, fault: &Fault) -> bool {
+    match fault {
+        Fault::Refused(text) => of_answer(server, text).kind != StoreErrorKind::Unavailable,
+        Fault::NoMaster(error) => error.kind != StoreErrorKind::Unavailable,
+        Fault::Forbidden(_) | Fault::Tls(_) | Fault::NotRedis | Fault::Garbled => true,
+        Fault::Unreachable(_)
+        | Fault::NotConnected
+        | Fault::NoHandshake
+        | Fault::NoAnswer
+        | Fault::Broken(_)
+        | Fault::HungUp(_) => false,
+    }
 }
 
 /// What came of listening on `channel`, on a connection of its own.
@@ -156,7 +183,13 @@ pub(super) fn of_answer(server: &Server, answer: &str) -> StoreError {
     let said = shown(&server.without_password(answer));
     let has = |codes: &[&str]| code_of(answer).is_some_and(|code| codes.contains(&code));
     let phrase = |phrases: &[&str]| phrases.iter().any(|phrase| answer.contains(phrase));
-    let (kind, text) = if has(CLUSTER) || phrase(&["not allowed in cluster mode"]) {
+    let (kind, text) = if phrase(&["cluster support disabled"]) {
+        let text = format!(
+            "{server} is not a Redis Cluster, use {}: {said}",
+            server.url()
+        );
+        (StoreErrorKind::Misconfigured, text)
+    } else if has(CLUSTER) || phrase(&["not allowed in cluster mode"]) {
         let scheme = if server.tls.is_some() {
             "rediss+cluster"
         } else {
@@ -168,7 +201,7 @@ pub(super) fn of_answer(server: &Server, answer: &str) -> StoreError {
         };
         let text = format!("{server} is a Redis Cluster, use {scheme}://{host}: {said}");
         (StoreErrorKind::Misconfigured, text)
-    } else if has(DENYING) || phrase(DENYING_PHRASES) {
+    } else if is_denial(answer) {
         let what = if code_of(answer) == Some("NOPERM")
             || phrase(&["The user executing", "ACL failure"])
         {
@@ -185,7 +218,13 @@ pub(super) fn of_answer(server: &Server, answer: &str) -> StoreError {
             StoreErrorKind::Denied,
             format!("{server} refused the {what}: {said}{hint}"),
         )
-    } else if phrase(&["DB index", "unknown command"]) {
+    } else if phrase(&["unknown command"]) {
+        let hint = sentinel_hint(server);
+        (
+            StoreErrorKind::Misconfigured,
+            format!("{server} cannot serve as a store: {said}{hint}"),
+        )
+    } else if phrase(&["DB index"]) {
         (
             StoreErrorKind::Misconfigured,
             format!("{server} cannot serve as a store: {said}"),
@@ -205,11 +244,34 @@ pub(super) fn of_answer(server: &Server, answer: &str) -> StoreError {
     StoreError::new(kind, text)
 }
 
+/// A Sentinel speaks like a server, but has none of the commands of one.
+fn sentinel_hint(server: &Server) -> String {
+    match server.address {
+        Address::Unix(_) => String::new(),
+        Address::Tcp { .. } => {
+            let s = if server.tls.is_some() { "s" } else { "" };
+            let place = server.host_and_port();
+            format!(" (a Sentinel? its URL is redis{s}+sentinel://{place}/NAME-OF-THE-MASTER)")
+        }
+    }
+}
+
+/// Whether a server that answers with this error is, for now, not the one to ask.
+pub(super) fn is_declined(answer: &str) -> bool {
+    code_of(answer).is_some_and(|code| DECLINING.contains(&code))
+}
+
+/// Whether this error refuses us for what we are.
+pub(super) fn is_denial(answer: &str) -> bool {
+    code_of(answer).is_some_and(|code| DENYING.contains(&code))
+        || DENYING_PHRASES.iter().any(|phrase| answer.contains(phrase))
+}
+
 /// The code of an error: its first word, or with `ERR` the first known code
 /// inside: before Redis 7 an error that a script raised is
 /// `ERR Error running script (call to f_…): @user_script:12: OOM command not …`,
 /// and the code may have a `-` before it.
-fn code_of(answer: &str) -> Option<&str> {
+pub(super) fn code_of(answer: &str) -> Option<&str> {
     let mut words = answer
         .split_whitespace()
         .map(|word| word.trim_start_matches('-'));

@@ -10,18 +10,28 @@ use std::time::Instant;
 
 use redis::Value;
 
-use super::link::{IDLE_MAX, Link};
+use super::link::IDLE_MAX;
 use super::wire::{Connection, Fault, error_text};
+use super::{Address, Server};
 use crate::store::Token;
 
 /// One run's stand in line.
 pub(super) struct Line {
     token: Token,
     channel: String,
-    /// With the time when something was last heard on it. None: it broke.
-    connection: Option<(Connection, Instant)>,
+    /// None: it broke.
+    ear: Option<Ear>,
     /// The ticket that the server gave us: it may forget it, we do not. 0: none yet.
     pub(super) ticket: u64,
+}
+
+/// Where we are told.
+struct Ear {
+    connection: Connection,
+    /// Of the server.
+    address: Address,
+    /// When something was last heard.
+    heard: Instant,
 }
 
 impl Line {
@@ -30,7 +40,7 @@ impl Line {
         Line {
             token,
             channel,
-            connection: None,
+            ear: None,
             ticket: 0,
         }
     }
@@ -45,36 +55,50 @@ impl Line {
         &self.channel
     }
 
-    /// Silences the bell and sees to it that it can ring from now on: what is
-    /// asked after this, and refused, is told of when it changes.
-    pub(super) fn listen(&mut self, link: &Link, deadline: Instant) -> Result<(), Fault> {
-        if let Some((mut kept, mut heard)) = self.connection.take()
-            && let Ok(any) = kept.discard(deadline)
-        {
-            if any {
-                heard = Instant::now();
-            }
-            if heard.elapsed() < IDLE_MAX {
-                self.connection = Some((kept, heard));
-                return Ok(());
-            }
+    /// Silences the bell. False: it cannot ring any more.
+    pub(super) fn silence(&mut self, deadline: Instant) -> bool {
+        let Some(mut ear) = self.ear.take() else {
+            return false;
+        };
+        match ear.connection.discard(deadline) {
+            Ok(true) => ear.heard = Instant::now(),
+            Ok(false) if ear.heard.elapsed() < IDLE_MAX => {}
+            _ => return false,
         }
-        let mut fresh = link.dial(deadline)?;
+        self.ear = Some(ear);
+        true
+    }
+
+    /// Whether the bell rings for what happens on `server`.
+    pub(super) fn listens_to(&self, server: &Server) -> bool {
+        self.ear
+            .as_ref()
+            .is_some_and(|ear| ear.address == server.address)
+    }
+
+    /// Sees to it that the bell rings: what is asked after this, and refused, is
+    /// told of when it changes.
+    pub(super) fn listen(&mut self, server: &Server, deadline: Instant) -> Result<(), Fault> {
+        let mut connection = Connection::dial(server, deadline)?;
         let subscribe = redis::cmd("SUBSCRIBE")
             .arg(&self.channel)
             .get_packed_command();
-        match fresh.request(&subscribe, deadline)? {
+        let [answer] = connection.exchange(&subscribe, deadline)?;
+        match answer {
             Value::Array(_) => {}
             Value::ServerError(error) => return Err(Fault::Refused(error_text(&error))),
             _ => return Err(Fault::NotRedis),
         }
-        self.connection = Some((fresh, Instant::now()));
+        self.ear = Some(Ear {
+            connection,
+            address: server.address.clone(),
+            heard: Instant::now(),
+        });
         Ok(())
     }
 
     /// Readable when something was told, or when the connection has ended.
     pub(super) fn bell(&self) -> Option<BorrowedFd<'_>> {
-        let (connection, _) = self.connection.as_ref()?;
-        Some(connection.descriptor())
+        Some(self.ear.as_ref()?.connection.descriptor())
     }
 }

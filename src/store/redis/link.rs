@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 use redis::Value;
 
 use super::Server;
+use super::cluster::{Cluster, Seeds};
+use super::eval::Eval;
+use super::sentinel::{Follower, Sentinels};
 use super::wire::{Connection, Fault};
 
 /// A connection that was idle for longer is dialled anew: a NAT or a firewall may
@@ -14,43 +17,135 @@ use super::wire::{Connection, Fault};
 pub(super) const IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// Connects at the first request and stays connected.
-pub(super) struct Link {
-    server: Arc<Server>,
-    /// With the time of its last answer.
-    connection: Option<(Connection, Instant)>,
+pub(super) struct Link(Route);
+
+/// How the server is found.
+enum Route {
+    /// It is the only one.
+    One(Line),
+    /// It is the master that Sentinel names.
+    Sentinel(Box<Follower>),
+    /// It is the node of a Cluster that has the key's slot.
+    Cluster(Box<Cluster>),
 }
 
 impl Link {
-    pub(super) fn new(server: Arc<Server>) -> Link {
-        Link {
-            server,
-            connection: None,
+    /// To one server.
+    pub(super) fn to(server: Arc<Server>) -> Link {
+        Link(Route::One(Line::new(server)))
+    }
+
+    /// To the master that `sentinels` name.
+    pub(super) fn by_sentinel(sentinels: Arc<Sentinels>) -> Link {
+        Link(Route::Sentinel(Box::new(Follower::new(sentinels))))
+    }
+
+    /// Into a Cluster.
+    pub(super) fn into_cluster(seeds: Arc<Seeds>) -> Link {
+        Link(Route::Cluster(Box::new(Cluster::new(seeds))))
+    }
+
+    /// Runs a script by the deadline, and returns its answer. It may be run twice.
+    pub(super) fn request(&mut self, eval: &Eval<'_>, deadline: Instant) -> Result<Value, Fault> {
+        match &mut self.0 {
+            Route::One(line) => line.request(&eval.packed(), deadline),
+            Route::Sentinel(follower) => follower.request(&eval.packed(), deadline),
+            Route::Cluster(cluster) => cluster.request(eval, deadline),
         }
+    }
+
+    /// One more request, a packed command, on the connection that brought the
+    /// last answer, and on no other.
+    pub(super) fn request_behind(
+        &mut self,
+        packed: &[u8],
+        deadline: Instant,
+    ) -> Result<Value, Fault> {
+        match &mut self.0 {
+            Route::One(line) => line.request_behind(packed, deadline),
+            Route::Sentinel(follower) => follower.request_behind(packed, deadline),
+            Route::Cluster(cluster) => cluster.request_behind(packed, deadline),
+        }
+    }
+
+    /// Looks for the server anew at the next request, if there may be another.
+    pub(super) fn doubt(&mut self) {
+        if let Route::Sentinel(follower) = &mut self.0 {
+            follower.leave();
+        }
+    }
+
+    /// The server that gave the last answer or failed to: an error is about it.
+    pub(super) fn server(&self) -> &Server {
+        match &self.0 {
+            Route::One(line) => line.server(),
+            Route::Sentinel(follower) => follower.server(),
+            Route::Cluster(cluster) => cluster.spoken_to(),
+        }
+    }
+}
+
+/// A connection to one server, made at the first request.
+pub(super) struct Line {
+    server: Arc<Server>,
+    /// With the time of its last answer.
+    open: Option<(Connection, Instant)>,
+}
+
+impl Line {
+    pub(super) fn new(server: Arc<Server>) -> Line {
+        Line { server, open: None }
+    }
+
+    pub(super) fn server(&self) -> &Arc<Server> {
+        &self.server
     }
 
     /// One request, a packed command, and its answer. A kept connection that turns
     /// out to be closed is dialled again and the request repeated, once, by the
     /// same deadline.
     pub(super) fn request(&mut self, packed: &[u8], deadline: Instant) -> Result<Value, Fault> {
-        let kept = self.connection.take();
+        let [value] = self.exchange(packed, deadline)?;
+        Ok(value)
+    }
+
+    /// One more request on the connection that brought the last answer. Never dials.
+    pub(super) fn request_behind(
+        &mut self,
+        packed: &[u8],
+        deadline: Instant,
+    ) -> Result<Value, Fault> {
+        let (mut open, _) = self.open.take().ok_or_else(closed)?;
+        let [value] = open.exchange(packed, deadline)?;
+        self.open = Some((open, Instant::now()));
+        Ok(value)
+    }
+
+    /// Like [`Line::request`], for several commands at a time, and their answers.
+    pub(super) fn exchange<const N: usize>(
+        &mut self,
+        packed: &[u8],
+        deadline: Instant,
+    ) -> Result<[Value; N], Fault> {
+        let kept = self.open.take();
         if let Some((mut kept, _)) = kept.filter(|(_, used)| used.elapsed() < IDLE_MAX) {
-            match kept.request(packed, deadline) {
-                Ok(value) => {
-                    self.connection = Some((kept, Instant::now()));
-                    return Ok(value);
+            match kept.exchange(packed, deadline) {
+                Ok(values) => {
+                    self.open = Some((kept, Instant::now()));
+                    return Ok(values);
                 }
                 Err(Fault::Broken(_)) => {}
                 Err(fault) => return Err(fault),
             }
         }
-        let mut fresh = self.dial(deadline)?;
-        let value = fresh.request(packed, deadline)?;
-        self.connection = Some((fresh, Instant::now()));
-        Ok(value)
+        let mut fresh = Connection::dial(&self.server, deadline)?;
+        let values = fresh.exchange(packed, deadline)?;
+        self.open = Some((fresh, Instant::now()));
+        Ok(values)
     }
+}
 
-    /// A further connection to the same server.
-    pub(super) fn dial(&self, deadline: Instant) -> Result<Connection, Fault> {
-        Connection::dial(&self.server, deadline)
-    }
+/// There is no connection to go on with.
+pub(super) fn closed() -> Fault {
+    Fault::Broken("it is closed".to_owned())
 }

@@ -22,6 +22,7 @@ use rustls::{ClientConnection, StreamOwned};
 
 use super::{Address, Server};
 use crate::message::plain;
+use crate::store::StoreError;
 
 /// The longest answer we read, in bytes. Our scripts answer with less than 5 KiB
 /// for each place of a lock, of which there are at most 1000.
@@ -52,6 +53,8 @@ pub(super) enum Fault {
     Garbled,
     /// AUTH or SELECT was answered with this error.
     Refused(String),
+    /// Sentinel names no server that is the master.
+    NoMaster(StoreError),
 }
 
 /// An open connection, logged in.
@@ -105,14 +108,22 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Sends `packed`, one command, and waits for its answer.
-    pub(super) fn request(&mut self, packed: &[u8], deadline: Instant) -> Result<Value, Fault> {
+    /// Sends `packed`, as many commands as answers are asked for, and waits for these.
+    pub(super) fn exchange<const N: usize>(
+        &mut self,
+        packed: &[u8],
+        deadline: Instant,
+    ) -> Result<[Value; N], Fault> {
         self.stream.timed().deadline = deadline;
         if self.answered {
             self.expect_nothing()?;
         }
         self.send(packed)?;
-        self.answer()
+        let mut values = [const { Value::Nil }; N];
+        for value in &mut values {
+            *value = self.answer()?;
+        }
+        Ok(values)
     }
 
     fn log_in(&mut self, server: &Server) -> Result<(), Fault> {

@@ -197,6 +197,18 @@ fn every_wrong_value_is_refused_with_its_flag_and_what_would_be_right() {
             ["--once-attempts: \"-2\" is not", "a number from 1 to"],
         ),
         (
+            &["--replicas", "-1"],
+            ["--replicas: \"-1\" is not", "a number from 0 to 1000"],
+        ),
+        (
+            &["--replicas", "two"],
+            ["--replicas: \"two\" is not", "a number from 0 to 1000"],
+        ),
+        (
+            &["--replicas", "1"],
+            ["--replicas: lock files have no replicas", "--url"],
+        ),
+        (
             &["--jitter", "-1"],
             ["--jitter: \"-1\" is not a duration", DURATION],
         ),

@@ -44,9 +44,11 @@ fn wrong_urls_are_refused_by_the_name_of_where_they_came_from() {
         ),
         ("unix:///s?x=secret", "unknown option"),
         (
-            "redis+cluster://:secret@h",
-            "is not supported by this version",
+            "redis+cluster://:secret@h/2",
+            "the store URL names a database",
         ),
+        ("redis+cluster://:secret@h,", "the store URL has no host"),
+        ("redis+cluster://:sec/secret@h", "special characters as %XX"),
         (
             "local:relative",
             "local: takes an absolute directory, as in local:/dir",

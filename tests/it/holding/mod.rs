@@ -33,28 +33,28 @@ const REFRESH: &str = "'retaken'";
 const RELEASE: &str = "'forgotten'";
 
 /// What a job ends with when it was let go.
-const DONE: i32 = 7;
+pub(crate) const DONE: i32 = 7;
 
 /// `tasklock --name job --url URL`, with a lease that is refreshed after one second and then
 /// every two, and has room for much longer delays than those of a busy machine.
-fn tasklock(url: &str) -> Tasklock {
+pub(crate) fn tasklock(url: &str) -> Tasklock {
     Tasklock::named(NAME, url).args(["--ttl", "12s"])
 }
 
 /// A run whose command waits at a gate.
-struct Job {
-    running: Running,
+pub(crate) struct Job {
+    pub(crate) running: Running,
     gate: Gate,
     /// The command's own process.
     child: i32,
-    fence: u64,
+    pub(crate) fence: u64,
     _scratch: Scratch,
 }
 
 impl Job {
     /// Starts it, and returns when its command runs.
     #[track_caller]
-    fn start(tasklock: Tasklock) -> Job {
+    pub(crate) fn start(tasklock: Tasklock) -> Job {
         let scratch = Scratch::new();
         let gate = scratch.gate("gate");
         let script = format!(
@@ -75,14 +75,14 @@ impl Job {
 
     /// Lets the command end.
     #[track_caller]
-    fn finish(mut self) -> Finished {
+    pub(crate) fn finish(mut self) -> Finished {
         self.gate.open();
         self.end()
     }
 
     /// Waits for the end, which something else brings.
     #[track_caller]
-    fn end(self) -> Finished {
+    pub(crate) fn end(self) -> Finished {
         let Job { running, gate, .. } = self;
         let finished = running.wait();
         drop(gate);
@@ -91,7 +91,7 @@ impl Job {
 }
 
 /// The lines that warn of something. That a trouble is over is none.
-fn warnings(finished: &Finished) -> Vec<&str> {
+pub(crate) fn warnings(finished: &Finished) -> Vec<&str> {
     let lines = finished.stderr.lines();
     lines
         .filter(|line| !line.contains("the trouble is over"))
@@ -100,7 +100,7 @@ fn warnings(finished: &Finished) -> Vec<&str> {
 
 /// The job ended by itself, with its own code and at most one line.
 #[track_caller]
-fn expect_done(finished: &Finished) {
+pub(crate) fn expect_done(finished: &Finished) {
     finished.expect_code(DONE);
     assert!(warnings(finished).len() <= 1, "{finished}");
 }

@@ -9,6 +9,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) mod cluster;
 pub(crate) mod monitor;
 pub(crate) mod port;
 pub(crate) mod process;
@@ -18,6 +19,7 @@ pub(crate) mod redis;
 pub(crate) mod resp;
 pub(crate) mod running;
 pub(crate) mod scratch;
+pub(crate) mod sentinel;
 pub(crate) mod store;
 pub(crate) mod tasklock;
 pub(crate) mod tls;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -29,6 +29,7 @@ pub(crate) struct Server {
     port: u16,
     tls_port: Option<u16>,
     config: String,
+    sentinel: bool,
     process: Mutex<Option<Child>>,
     connection: Mutex<Option<Connection>>,
     own_addresses: Mutex<Vec<String>>,
@@ -41,13 +42,14 @@ impl Server {
         Builder::default().start()
     }
 
-    /// A server that is not started yet.
-    fn new(config: &str, tls_port: Option<u16>) -> Server {
+    /// A server, or a Sentinel, that is not started yet.
+    fn new(config: &str, tls_port: Option<u16>, sentinel: bool) -> Server {
         Server {
             dir: Scratch::new(),
             port: free_port(),
             tls_port,
             config: config.to_owned(),
+            sentinel,
             process: Mutex::default(),
             connection: Mutex::default(),
             own_addresses: Mutex::default(),
@@ -98,11 +100,15 @@ impl Server {
     #[track_caller]
     pub(crate) fn try_command(&self, words: &[&str]) -> Result<Value, String> {
         let mut slot = lock(&self.connection);
-        let mut connection = slot.take().unwrap_or_else(|| self.connect().unwrap());
-        let answer = connection
-            .call(words)
-            .unwrap_or_else(|error| panic!("no answer to {words:?}: {error}"));
-        *slot = Some(connection);
+        // A kept connection may be closed: Sentinel does that when it changes a server's role.
+        let mut kept = slot.take();
+        let answer = kept.as_mut().and_then(|kept| kept.call(words).ok());
+        let answer = answer.unwrap_or_else(|| {
+            let fresh = kept.insert(self.connect().unwrap());
+            let answer = fresh.call(words);
+            answer.unwrap_or_else(|error| panic!("no answer to {words:?}: {error}"))
+        });
+        *slot = kept;
         match answer {
             Value::ServerError(error) => Err(format!(
                 "{} {}",
@@ -161,6 +167,14 @@ impl Server {
         process::thaw(self.pid());
     }
 
+    /// Whether it runs, and does not stand still.
+    pub(crate) fn can_answer(&self) -> bool {
+        let process = lock(&self.process);
+        process
+            .as_ref()
+            .is_some_and(|child| !process::stopped(child.id() as i32))
+    }
+
     /// Ends it as a power cut would.
     pub(crate) fn kill(&self) {
         self.end(Signal::SIGKILL);
@@ -184,6 +198,16 @@ impl Server {
         lock(&self.own_addresses).clone()
     }
 
+    /// The port that others in a Cluster know it by: the TLS port of one that has it.
+    pub(crate) fn cluster_port(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
+    }
+
+    /// Where its files are.
+    pub(crate) fn directory(&self) -> &Path {
+        self.dir.path()
+    }
+
     fn socket(&self) -> PathBuf {
         self.dir.file("redis.sock")
     }
@@ -205,6 +229,7 @@ impl Server {
         let log = File::create(self.dir.file("log")).unwrap();
         let child = Command::new(&program)
             .arg(self.write_config())
+            .args(self.sentinel.then_some("--sentinel"))
             .stdin(Stdio::null())
             .stderr(log.try_clone().unwrap())
             .stdout(log)
@@ -254,11 +279,20 @@ impl Server {
         } else {
             format!("tls-port {tls_port}\n")
         };
+        // A Sentinel has neither data nor a socket.
+        let data = if self.sentinel {
+            String::new()
+        } else {
+            let socket = self.socket();
+            format!(
+                "unixsocket {}\nsave \"\"\nappendonly no\n",
+                socket.display()
+            )
+        };
         let text = format!(
-            "bind 127.0.0.1\nport {}\n{tls}unixsocket {}\ndir {}\nsave \"\"\nappendonly no\n\
+            "bind 127.0.0.1\nport {}\n{tls}dir {}\n{data}\
              user {login} on >{password} ~* &* +@all\n{}",
             self.port,
-            self.socket().display(),
             self.dir.path().display(),
             self.config,
         );

@@ -70,6 +70,7 @@ pub(crate) fn claim(of: &str, who: &str) -> Claim {
         slots: 1,
         min_hold: Duration::ZERO,
         once: Once::default(),
+        replicas: 0,
     }
 }
 

@@ -11,6 +11,7 @@ fn server() -> Server {
         user: Some("job".to_owned()),
         password: Some(Secret::new("s3cret".to_owned())),
         database: 0,
+        named_by: None,
     }
 }
 
@@ -65,6 +66,7 @@ fn a_wrong_set_up_is_misconfigured() {
         "MOVED 3999 127.0.0.1:6381",
         "CROSSSLOT Keys in request don't hash to the same slot",
         "ERR SELECT is not allowed in cluster mode",
+        "ERR This instance has cluster support disabled",
     ] {
         assert_eq!(kind(answer), StoreErrorKind::Misconfigured, "{answer}");
     }
@@ -92,6 +94,30 @@ fn messages_name_the_server_and_never_the_password() {
         error
             .text
             .contains("is a Redis Cluster, use redis+cluster://10.1.2.3:6379"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_server_that_others_have_named_is_shown_with_who_did() {
+    let server = Server {
+        named_by: Some("redis://10.0.0.1:7000".to_owned()),
+        ..server()
+    };
+    let error = of_fault(
+        &server,
+        Fault::Unreachable("connection refused".to_owned()),
+        Duration::from_secs(5),
+    );
+    assert_eq!(
+        error.text,
+        "cannot reach redis://10.1.2.3:6379 (named by redis://10.0.0.1:7000): connection refused"
+    );
+    let error = of_answer(&server, "ERR This instance has cluster support disabled");
+    assert!(
+        error
+            .text
+            .contains("is not a Redis Cluster, use redis://10.1.2.3:6379: "),
         "{error}"
     );
 }
@@ -145,4 +171,26 @@ fn faults_of_the_connection_say_what_was_attempted() {
         text(Fault::NotConnected),
         "cannot reach redis://10.1.2.3:6379: no connection within 5s"
     );
+}
+
+#[test]
+fn a_server_that_is_not_the_one_to_ask_is_known_by_its_words() {
+    for answer in [
+        "READONLY You can't write against a read only replica.",
+        "ERR Error running script (call to f_0a): @user_script:12: -READONLY You can't write against a read only replica.",
+        "LOADING Redis is loading the dataset in memory",
+        "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        "NOREPLICAS Not enough good replicas to write.",
+    ] {
+        assert!(is_declined(answer), "{answer}");
+        assert_eq!(kind(answer), StoreErrorKind::Unavailable, "{answer}");
+    }
+    for answer in [
+        "OOM command not allowed",
+        "NOPERM no",
+        "ERR unknown command",
+    ] {
+        assert!(!is_declined(answer), "{answer}");
+    }
 }

@@ -18,6 +18,7 @@ const PORTS_TRIED: usize = 20;
 pub(crate) struct Builder {
     config: String,
     tls: bool,
+    sentinel: bool,
 }
 
 impl Builder {
@@ -53,11 +54,17 @@ impl Builder {
             .config("tls-auth-clients", clients)
     }
 
+    /// Makes it a Sentinel instead.
+    pub(crate) fn sentinel(mut self) -> Builder {
+        self.sentinel = true;
+        self
+    }
+
     /// Starts the server and returns when it answers.
     #[track_caller]
     pub(crate) fn start(self) -> Server {
         for _ in 0..PORTS_TRIED {
-            let server = Server::new(&self.config, self.tls.then(free_port));
+            let server = Server::new(&self.config, self.tls.then(free_port), self.sentinel);
             if server.launch() {
                 return server;
             }

@@ -1,0 +1,28 @@
+//! A script with the keys and words that it is run on, as it goes over the wire.
+
+/// One step of a lock.
+pub(super) struct Eval<'a> {
+    pub(super) text: &'a str,
+    /// The lock's plain key; that of its state follows from it.
+    pub(super) key: &'a str,
+    pub(super) args: &'a [&'a str],
+}
+
+impl Eval<'_> {
+    /// The key of the state, in the same Cluster slot.
+    pub(super) fn state(&self) -> String {
+        format!("{{{}}}:st", self.key)
+    }
+
+    /// The command for one server.
+    pub(super) fn packed(&self) -> Vec<u8> {
+        command(self.text, &[self.key, &self.state()], self.args)
+    }
+}
+
+/// EVAL of `text`.
+pub(super) fn command(text: &str, keys: &[&str], args: &[&str]) -> Vec<u8> {
+    let mut eval = redis::cmd("EVAL");
+    eval.arg(text).arg(keys.len()).arg(keys).arg(args);
+    eval.get_packed_command()
+}
