@@ -7,8 +7,9 @@ use crate::holding::{DONE, Job};
 use crate::support::process;
 use crate::support::redis::Server;
 use crate::support::sentinel::Watched;
+use crate::support::store;
 use crate::support::tasklock::Tasklock;
-use crate::support::wait_until;
+use crate::support::{PATIENCE, wait_until};
 
 /// How a master goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,4 +172,34 @@ fn a_grant_that_no_replica_saw_is_taken_again_or_lost_by_what_the_new_master_rem
         job.finish().expect_code(code);
         watched.bring_back(old);
     }
+}
+
+#[test]
+fn a_waiter_gets_the_lock_from_the_new_master() {
+    let watched = Watched::start();
+    for end in [End::Killed, End::Relieved] {
+        let old = watched.master();
+        let job = Job::start(tasklock(&watched));
+        let waiter = tasklock(&watched).args(["--wait", "60s"]);
+        let waiter = waiter.sh("echo $TASKLOCK_FENCE").start();
+        wait_until(|| waiters(old) == 1);
+        let new = end.befall(&watched, old);
+        wait_until(|| waiters(new) == 1);
+        let fence = job.fence;
+        job.finish().expect_code(DONE);
+        let finished = waiter.wait();
+        finished.expect_code(0);
+        let larger: u64 = finished.stdout.trim().parse().unwrap();
+        assert!(larger > fence, "{finished}");
+        end.mend(&watched, old);
+    }
+}
+
+/// How many stand in line, by this server's account.
+fn waiters(server: &Server) -> usize {
+    let status = store::open(&server.url()).inspect(&store::name(NAME), PATIENCE);
+    status
+        .unwrap()
+        .waiting
+        .map_or(0, |count| usize::try_from(count).unwrap())
 }
