@@ -1,0 +1,105 @@
+"""The locks that benches/handoff compares: how to run a command under each, and who waits for it.
+"""
+
+import os
+import pathlib
+import re
+
+import tools
+
+
+class Flock:
+    name = "flock(1)"
+    server = None
+
+    def __init__(self, directory):
+        self.path = f"{directory}/flock"
+        pathlib.Path(self.path).touch()
+
+    def command(self):
+        return ["flock", self.path]
+
+    def in_line(self):
+        return kernel_locks([self.path]).count("->")
+
+
+class Local:
+    name = "tasklock, `local:`"
+    server = None
+
+    def __init__(self, directory, tasklock):
+        self.directory = f"{directory}/local"
+        os.mkdir(self.directory, 0o700)
+        self.tasklock = tasklock
+
+    def command(self):
+        return waiting(self.tasklock, f"local:{self.directory}")
+
+    def in_line(self):
+        # The holder has the lock file, the first in line has the turnstile, the others block on it.
+        return len(kernel_locks(pathlib.Path(self.directory).rglob("*"))) - 1
+
+
+class Tasklock:
+    name = "tasklock, Redis"
+    state = "{task_lock:handoff}:st"
+
+    def __init__(self, server, tasklock):
+        self.server = server
+        self.tasklock = tasklock
+
+    def command(self):
+        return waiting(self.tasklock, f"redis://127.0.0.1:{self.server.port}")
+
+    def fields(self):
+        answer = self.server.ask("HGETALL", self.state)
+        return dict(zip(answer[::2], answer[1::2]))
+
+    def in_line(self):
+        return sum(re.fullmatch(r"q\d+", field) is not None
+                   for field in self.server.ask("HKEYS", self.state))
+
+
+class EtcdctlLock:
+    name = "etcdctl lock"
+
+    def __init__(self, server):
+        self.server = server
+
+    def command(self):
+        endpoint = f"http://127.0.0.1:{self.server.port}"
+        return ["etcdctl", "--endpoints", endpoint, "lock", "handoff", "--"]
+
+    def in_line(self):
+        return self.server.keys_under("handoff/") - 1
+
+
+class RedisPyLock:
+    name = "redis-py Lock"
+
+    def __init__(self, server):
+        self.server = server
+        self.python = tools.python_with_redis()
+
+    def command(self):
+        waiter = str(tools.ROOT / "benches" / "waiter.py")
+        return [self.python, waiter, str(self.server.port)]
+
+    def in_line(self):
+        # The holder, too, asked for nothing after its SET.
+        return self.server.ask("CLIENT", "LIST").count(" cmd=set ") - 1
+
+
+def waiting(tasklock, url):
+    return [tasklock, "--name", "handoff", "--url", url, "--wait", "10m", "--"]
+
+
+def kernel_locks(paths):
+    """One word for each flock on these files: "->" for one that waits, "FLOCK" for one that holds."""
+    inodes = {str(os.stat(path).st_ino) for path in paths}
+    found = []
+    for line in pathlib.Path("/proc/locks").read_text().splitlines():
+        words = line.split()
+        if "FLOCK" in words and words[-3].split(":")[-1] in inodes:
+            found.append(words[1])
+    return found
