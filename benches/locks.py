@@ -20,7 +20,7 @@ class Flock:
         return ["flock", self.path]
 
     def in_line(self):
-        return kernel_locks([self.path]).count("->")
+        return kernel_locks(self.path).count("->")
 
 
 class Local:
@@ -36,8 +36,9 @@ class Local:
         return waiting(self.tasklock, f"local:{self.directory}")
 
     def in_line(self):
-        # The holder has the lock file, the first in line has the turnstile, the others block on it.
-        return len(kernel_locks(pathlib.Path(self.directory).rglob("*"))) - 1
+        # Each waiter holds a byte of the line's file, and most wait for the byte of another, too.
+        line = f"{self.directory}/handoff.line"
+        return len([lock for lock in kernel_locks(line) if lock != "->"])
 
 
 class Tasklock:
@@ -94,12 +95,10 @@ def waiting(tasklock, url):
     return [tasklock, "--name", "handoff", "--url", url, "--wait", "10m", "--"]
 
 
-def kernel_locks(paths):
-    """One word for each flock on these files: "->" for one that waits, "FLOCK" for one that holds."""
-    inodes = {str(os.stat(path).st_ino) for path in paths}
-    found = []
-    for line in pathlib.Path("/proc/locks").read_text().splitlines():
-        words = line.split()
-        if "FLOCK" in words and words[-3].split(":")[-1] in inodes:
-            found.append(words[1])
-    return found
+def kernel_locks(path):
+    """One word for each lock on the file: "->" for one that is waited for, else its kind."""
+    if not os.path.exists(path):
+        return []
+    inode = str(os.stat(path).st_ino)
+    lines = [line.split() for line in pathlib.Path("/proc/locks").read_text().splitlines()]
+    return [words[1] for words in lines if words[-3].split(":")[-1] == inode]
