@@ -35,6 +35,7 @@ mod answer;
 mod failure;
 mod line;
 mod link;
+mod script;
 pub(crate) mod tls;
 mod wire;
 
@@ -51,24 +52,12 @@ pub use tls::TlsFiles;
 use self::answer::Words;
 use self::line::Line;
 use self::link::Link;
+use self::script::{ACQUIRE, INSPECT, REFRESH, RELEASE, UNLOCK};
 use self::tls::Tls;
 use super::{
     Acquire, Ask, Claim, End, Grant, LockName, Refresh, Release, Status, Store, StoreError,
     StoreErrorKind, Token, Unlock, Unlocked,
 };
-
-/// A step, with what it builds on before it.
-macro_rules! script {
-    ($($file:literal)+) => {
-        concat!(include_str!("redis/state.lua"), $(include_str!($file)),+)
-    };
-}
-
-const ACQUIRE: &str = script!("redis/line.lua" "redis/acquire.lua");
-const REFRESH: &str = script!("redis/refresh.lua");
-const RELEASE: &str = script!("redis/line.lua" "redis/release.lua");
-const INSPECT: &str = script!("redis/line.lua" "redis/inspect.lua");
-const UNLOCK: &str = script!("redis/line.lua" "redis/unlock.lua");
 
 /// Where a server is and how to log in. Its `Display` is the URL without user and password.
 #[derive(Debug)]
