@@ -7,6 +7,10 @@ import re
 
 import tools
 
+# What waiters have in the state hash, one of each: "q7" and "i19c611b2b8b54abe".
+TICKET = re.compile(r"q\d+")
+INFO = re.compile(r"i[0-9a-f]{16}")
+
 
 class Flock:
     name = "flock(1)"
@@ -57,8 +61,7 @@ class Tasklock:
         return dict(zip(answer[::2], answer[1::2]))
 
     def in_line(self):
-        return sum(re.fullmatch(r"q\d+", field) is not None
-                   for field in self.server.ask("HKEYS", self.state))
+        return len([field for field in self.server.ask("HKEYS", self.state) if TICKET.fullmatch(field)])
 
 
 class EtcdctlLock:
