@@ -1,4 +1,6 @@
 """The locks that benches/handoff compares: how to run a command under each, and who waits for it.
+
+Each has its turn `every` so many rounds. `server` is the one whose commands are counted.
 """
 
 import os
@@ -14,6 +16,7 @@ INFO = re.compile(r"i[0-9a-f]{16}")
 
 class Flock:
     name = "flock(1)"
+    every = 1
     server = None
 
     def __init__(self, directory):
@@ -29,6 +32,7 @@ class Flock:
 
 class Local:
     name = "tasklock, `local:`"
+    every = 1
     server = None
 
     def __init__(self, directory, tasklock):
@@ -47,6 +51,7 @@ class Local:
 
 class Tasklock:
     name = "tasklock, Redis"
+    every = 1
     state = "{task_lock:handoff}:st"
 
     def __init__(self, server, tasklock):
@@ -66,6 +71,7 @@ class Tasklock:
 
 class EtcdctlLock:
     name = "etcdctl lock"
+    every = 1
 
     def __init__(self, server):
         self.server = server
@@ -80,6 +86,8 @@ class EtcdctlLock:
 
 class RedisPyLock:
     name = "redis-py Lock"
+    # A hundred interpreters take minutes to start, and what they show is not close.
+    every = 3
 
     def __init__(self, server):
         self.server = server
