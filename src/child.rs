@@ -8,19 +8,20 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal as Known, pthread_sigmask};
-use nix::unistd::{Pid, getpgid, getpgrp, getpid, getppid, tcgetpgrp, tcsetpgrp};
+use nix::sys::signal::SigSet;
+use nix::unistd::{Pid, getpgid, getpgrp, getpid, tcgetpgrp, tcsetpgrp};
 
 use crate::exit::{ChildStatus, StartError};
 use crate::message::{escape, hide_urls, plain};
 use crate::signals::{self, Signal};
+use crate::spawn::{Program, environment_with, spawn};
 use crate::supervisor::Event;
 
 /// What to start, and how.
@@ -74,31 +75,25 @@ impl Child {
     /// # Errors
     /// [`StartError`], with the line to tell.
     pub fn start(start: Start<'_>) -> Result<Child, StartError> {
-        let (program, arguments) = start
+        let program = start
             .command
-            .split_first()
+            .first()
             .ok_or_else(|| StartError::NotFound("there is no command to run".to_owned()))?;
         // Old kernels refuse; then only what stays in the tree can be stopped.
         let _ = prctl::set_child_subreaper(true);
-        let mut command = Command::new(program);
-        command.args(arguments);
-        for (name, value) in &start.environment {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        if start.group == Group::Own {
-            command.process_group(0);
-        }
-        prepare(&mut command, &start, getpid());
         // Most of us have none, which one call tells.
         let bystanders = match wait_any() {
             Err(_) => Vec::new(),
             Ok(_) => children(getpid()),
         };
-        let spawned = command.spawn().map_err(|error| explain(program, &error))?;
-        let pid = Pid::from_raw(spawned.id().cast_signed());
+        let pid = spawn(&Program {
+            command: start.command,
+            environment: environment_with(&start.environment),
+            own_group: start.group == Group::Own,
+            dies_with_us: start.after_our_death == AfterOurDeath::Dies,
+            mask: start.mask,
+        })
+        .map_err(|error| explain(program, &error))?;
         Ok(Child {
             pid,
             group: start.group,
@@ -211,28 +206,6 @@ impl Child {
         }
         found
     }
-}
-
-/// What has to happen in the child between fork and exec.
-#[allow(unsafe_code)]
-fn prepare(command: &mut Command, start: &Start<'_>, parent: Pid) {
-    let mask = start.mask;
-    let dies = start.after_our_death == AfterOurDeath::Dies;
-    let in_child = move || {
-        if dies {
-            prctl::set_pdeathsig(Known::SIGKILL)?;
-            // We may have died before the call. The pid is compared with the
-            // one from before the fork: our own parent need not be 1.
-            if getppid() != parent {
-                return Err(io::Error::from(Errno::ESRCH));
-            }
-        }
-        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask), None)?;
-        Ok(())
-    };
-    // SAFETY: the closure makes three system calls that are safe between fork
-    // and exec, allocates nothing and takes no lock.
-    unsafe { command.pre_exec(in_child) };
 }
 
 /// Why `program` could not be started, with the codes of env(1) and timeout(1).

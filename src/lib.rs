@@ -32,6 +32,7 @@ pub mod output;
 pub mod report;
 pub mod run;
 pub mod signals;
+pub(crate) mod spawn;
 pub mod store;
 pub mod supervisor;
 pub mod ui;

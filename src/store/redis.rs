@@ -298,8 +298,11 @@ impl RedisStore {
             args: &args,
         };
         let (answer, ticket) = self.step(&script, limit, answer::acquire)?;
-        match (ticket, &mut self.line) {
-            (Some(ticket), Some(line)) => line.ticket = ticket,
+        match (&answer, ticket, &mut self.line) {
+            (_, Some(ticket), Some(line)) => line.ticket = ticket,
+            // Closed when there is time for it: now the server would be busy
+            // with that while the command starts.
+            (Acquire::Granted(_), ..) => {}
             _ => self.line = None,
         }
         if let Acquire::Granted(grant) = &answer {
@@ -442,7 +445,9 @@ impl Store for RedisStore {
             args: &args,
         };
         let limit = Limit::new(timeout);
-        let answer = self.step(&script, limit, |words| answer::refresh(words, grant))?;
+        let answer = self.step(&script, limit, |words| answer::refresh(words, grant));
+        self.line = None;
+        let answer = answer?;
         if let Refresh::Held(_) | Refresh::Retaken(_) = answer {
             self.expect_replicated_refresh(claim, limit.deadline)?;
         }
@@ -455,8 +460,6 @@ impl Store for RedisStore {
         end: End,
         timeout: Duration,
     ) -> Result<Release, StoreError> {
-        // Whatever comes of it: who releases does not wait any more.
-        self.line = None;
         let held = self.place.as_ref().filter(|(of, _)| *of == claim.token);
         let place = held.map_or_else(String::new, |(_, place)| place.to_string());
         let (how, waited) = match end {
@@ -478,7 +481,10 @@ impl Store for RedisStore {
             name: &claim.name,
             args: &args,
         };
-        self.step(&script, Limit::new(timeout), answer::release)
+        let answer = self.step(&script, Limit::new(timeout), answer::release);
+        // Whatever came of it: who releases does not wait any more.
+        self.line = None;
+        answer
     }
 
     fn inspect(&mut self, name: &LockName, timeout: Duration) -> Result<Status, StoreError> {
