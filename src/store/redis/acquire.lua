@@ -62,7 +62,7 @@ local function cut(p)
       write(p, 'e', num(p.ending))
     end
   end
-  local since = p.cooling > now and whole(redis.call('HGET', KEYS[2], 's' .. p.index)) or 0
+  local since = p.cooling > now and whole(redis.call('HGET', KEYS[2], 's' .. p.at)) or 0
   if since > now then
     p.cooling = p.cooling - since + now
     write(p, 'c', num(p.cooling), 's', num(now))

@@ -9,7 +9,7 @@ local forgotten = p.fence == '' -- every grant leaves a fence: nobody was grante
 
 if (p.key == me or not p.key) and (ours or forgotten) then
   if not p.key and heard <= now then return {'expired'} end
-  if p.revoked then return {'revoked', redis.call('HGET', KEYS[2], 'y' .. p.index) or ''} end
+  if p.revoked then return {'revoked', redis.call('HGET', KEYS[2], 'y' .. p.at) or ''} end
   redis.call('PERSIST', KEYS[2])
   if p.key and p.index == 0 then
     redis.call('PEXPIRE', KEYS[1], ttl)

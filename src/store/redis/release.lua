@@ -25,12 +25,10 @@ elseif p.key == me then
   if p.index == 0 then redis.call('DEL', KEYS[1]) end
   p.key = false
 end
+if p.owner == me then p.owner = '' end -- even under the key of another
 -- Recorded even when it held nothing: its ACQUIRE may still be on the way.
-redis.call('HSET', KEYS[2], 'v', '1', 'rel', repeated and gone or with(gone, me))
-if p.owner == me then -- even under the key of another
-  p.owner = ''
-  write(p, 'o', '')
-end
+redis.call('HSET', KEYS[2], 'v', '1', 'o' .. p.at, p.owner,
+  'rel', repeated and gone or with(gone, me))
 
 if ended and how == 'succeeded' then
   local asked = math.max(now - tonumber(ARGV[4]), 0)

@@ -44,23 +44,24 @@ if closed > 0 then key = false end
 local read = {}
 local function place(i)
   if read[i] then return read[i] end
+  local at = tostring(i)
   local fields = i == 0 and raw or redis.call('HMGET', KEYS[2],
-    'o' .. i, 'f' .. i, 'e' .. i, 't' .. i, 'c' .. i, 'x' .. i, 'w' .. i)
+    'o' .. at, 'f' .. at, 'e' .. at, 't' .. at, 'c' .. at, 'x' .. at, 'w' .. at)
   local fence = whole(fields[2])
   local p = {
     index = i,
+    at = at, -- behind the names of its fields
+    key = key,
     owner = fields[1] or '',
     fence = fence > 0 and num(fence) or '', -- '': no grant is remembered
     ending = whole(fields[3]),
     ttl = whole(fields[4]),
     cooling = whole(fields[5]),
     first = math.max(ticket_in(fields[7]), 1), -- ticket that may want it
+    revoked = fence > 0 and fields[6] == fields[2],
   }
-  p.revoked = p.fence ~= '' and fields[6] == p.fence
-  if i == 0 then
-    p.key = key
-    if closed > 0 then p.cooling = math.max(p.cooling, now + closed) end
-  else
+  if closed > 0 and i == 0 then p.cooling = math.max(p.cooling, now + closed) end
+  if i > 0 then
     p.key = p.owner ~= '' and p.ending > now and p.owner
     p.first = math.max(p.first, place(0).first)
   end
@@ -71,7 +72,7 @@ end
 -- Writes fields of a place: write(p, 'o', token, 'e', …)
 local function write(p, ...)
   local fields = {...}
-  for at = 1, #fields, 2 do fields[at] = fields[at] .. p.index end
+  for number = 1, #fields, 2 do fields[number] = fields[number] .. p.at end
   redis.call('HSET', KEYS[2], unpack(fields))
 end
 
@@ -104,14 +105,14 @@ local function held(p)
   local lasts = left(p)
   lasts = lasts and num(lasts) or ''
   if p.key and p.key ~= p.owner then return {'recipe', '', '', lasts, ''} end
-  local told = redis.call('HMGET', KEYS[2], 's' .. p.index, 'h' .. p.index)
+  local told = redis.call('HMGET', KEYS[2], 's' .. p.at, 'h' .. p.at)
   local since = whole(told[1])
   local age = since > 0 and num(math.max(now - since, 0)) or ''
   return {'holder', string.sub(told[2] or '', 1, 4096), age, lasts, p.revoked and '1' or ''}
 end
 
 local function has(list, token)
-  return string.find(',' .. list .. ',', ',' .. token .. ',', 1, true) ~= nil
+  return list ~= '' and string.find(',' .. list .. ',', ',' .. token .. ',', 1, true) ~= nil
 end
 
 local function is_gone(token) return has(gone, token) end
