@@ -122,7 +122,7 @@ fn a_listening_connection_that_was_idle_for_long_is_not_trusted() {
 }
 
 #[test]
-fn a_granted_lock_leaves_no_connection_that_listens() {
+fn a_granted_lock_leaves_no_connection_that_listens_after_its_first_refresh() {
     let (server, mut store) = start();
     let listening = || server.number(&["PUBSUB", "NUMPAT"]) + channels(&server);
     let mine = claim("holder");
@@ -132,7 +132,8 @@ fn a_granted_lock_leaves_no_connection_that_listens() {
     assert_eq!(listening(), 2);
     release(&mut *leaving.store, &leaving.claim);
     release(&mut *store, &mine);
-    grant_in_line(&mut *waiter.store, &waiter.claim);
+    let granted = grant_in_line(&mut *waiter.store, &waiter.claim);
+    keep(&mut *waiter.store, &waiter.claim, &granted);
     assert!(waiter.store.bell().is_none());
     wait_until(|| listening() == 0);
 }
