@@ -193,7 +193,8 @@ pub struct RunArgs {
 /// Where the lock lives.
 #[derive(Debug, Args)]
 pub struct StoreArgs {
-    /// local:[/dir], redis://[user:pass@]host[:port][/db], rediss://…, unix:///path
+    /// local:[/dir], redis://[user:pass@]host[:port][/db], rediss://…, unix:///path,
+    /// redis+sentinel://host[,host…]/master
     /// [default: lock files of this user on this host]
     #[arg(
         short,

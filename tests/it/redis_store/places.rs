@@ -177,20 +177,33 @@ fn a_line_moves_on_past_one_that_waits_for_another_place() {
 }
 
 #[test]
-fn a_thousand_places_are_taken_told_and_freed() {
+fn a_thousand_places_are_told_and_the_last_is_freed_and_taken() {
     let (server, mut store) = start();
-    let claims: Vec<Claim> = (0..1000).map(|_| claim_of(1000, "a")).collect();
-    for (number, mine) in claims.iter().enumerate() {
-        assert_eq!(grant(&mut *store, mine).slot as usize, number);
+    let (first, granted) = take(&mut *store, 1000);
+    // The others are held as the first is, by details of the longest kind.
+    let who = "x".repeat(4000);
+    let details = format!("{{\"id\":\"1\",\"pid\":1,\"who\":\"{who}\"}}");
+    let end = granted.end_ms.to_string();
+    let mut fields = vec!["n".to_owned(), "1000".to_owned()];
+    for number in 1..1000 {
+        for (field, value) in [
+            ("o", &*format!("t{number}")),
+            ("e", &*end),
+            ("h", &*details),
+        ] {
+            fields.extend([format!("{field}{number}"), value.to_owned()]);
+        }
     }
+    let mut command = vec!["HSET", STATE];
+    command.extend(fields.iter().map(String::as_str));
+    server.command(&command);
     held(&mut *store, &claim_of(1000, "late"));
-    let slots = status(&mut *open(&server.unix_url()), "job").slots;
+    let slots = status(&mut *store, "job").slots;
     assert_eq!(slots.len(), 1000);
-    let told = |mine: &Claim| Some(mine.holder.clone());
-    for (slot, mine) in slots.into_iter().zip(&claims) {
-        assert_eq!(slot.held.unwrap().holder, told(mine));
-    }
-    assert_eq!(release(&mut *store, &claims[999]), Release::Released);
+    assert_eq!(slots[0].held.as_ref().unwrap().holder, Some(first.holder));
+    let last = slots[999].held.as_ref().unwrap();
+    assert_eq!(last.holder.as_ref().unwrap().who.len(), 4000);
+    server.command(&["HSET", STATE, "e999", "1"]);
     assert_eq!(take(&mut *store, 1000).1.slot, 999);
 }
 

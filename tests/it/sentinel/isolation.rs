@@ -25,8 +25,7 @@ fn a_holder_moves_to_the_new_master_while_the_old_one_still_answers() {
     let mut store = store::open(&watched.url());
     let mine = claim("a");
     let granted = grant(&mut *store, &mine);
-    let old = watched.master();
-    assert_eq!(old.number(&["WAIT", "2", "10000"]), 2);
+    watched.wait_for_copies();
     let (old, new) = cut_off(&watched);
     // Whoever comes now is led to the new master, which has the lock.
     held(&mut *store::open(&watched.url()), &claim("b"));
@@ -63,7 +62,7 @@ fn a_master_that_must_have_a_replica_is_left_as_soon_as_it_has_none() {
     let mut store = store::open(&watched.url());
     let mine = claim("a");
     let granted = grant(&mut *store, &mine);
-    assert_eq!(watched.master().number(&["WAIT", "2", "10000"]), 2);
+    watched.wait_for_copies();
     let (old, new) = cut_off(&watched);
     let kept = keep(&mut *store, &mine, &granted);
     assert_eq!(
@@ -81,13 +80,15 @@ fn a_refresh_that_replicas_must_have_is_not_counted_on_the_old_master() {
     let mut mine = claim("a");
     mine.replicas = 1;
     let granted = grant(&mut *store, &mine);
-    let (old, new) = cut_off(&watched);
+    watched.wait_for_copies();
+    // Nobody has taken over yet.
+    watched.cut_off_replicas_of(watched.master());
     let brief = Duration::from_secs(1);
     let error = store.refresh(&mine, &granted, brief).unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unavailable);
-    let what = format!("0 of 1 replicas of {} ", old.url());
+    let what = format!("0 of 1 replicas of {} ", watched.master().url());
     assert!(error.text.starts_with(&what), "{error}");
-    // The next one finds the new master, which has a replica.
+    let (_, new) = cut_off(&watched);
     let kept = keep(&mut *store, &mine, &granted);
     assert_eq!(
         new.text(&["HGET", STATE, "e0"]),

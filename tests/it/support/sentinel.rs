@@ -112,12 +112,12 @@ impl Watched {
     #[track_caller]
     pub(crate) fn fail_over(&self) -> &Server {
         let old = self.master();
-        // Refused as long as the last one is not over.
+        let sentinel = &self.sentinels[0];
         wait_until(|| {
-            let sentinel = &self.sentinels[0];
-            sentinel
-                .try_command(&["SENTINEL", "FAILOVER", MASTER])
-                .is_ok()
+            // Refused as long as another is not over, and given up if no replica is fit for it.
+            let begun = sentinel.try_command(&["SENTINEL", "FAILOVER", MASTER]);
+            wait_until(|| !seen_by(sentinel)["flags"].contains("failover_in_progress"));
+            begun.is_ok() && named_port(sentinel) != Some(old.address().port())
         });
         let new = self.wait_for_successor_of(old);
         // It is told last, and is as good as cut off until then.
@@ -129,13 +129,24 @@ impl Watched {
     #[track_caller]
     pub(crate) fn wait_for_successor_of(&self, old: &Server) -> &Server {
         let old = old.address().port();
-        wait_until(|| {
+        wait_for_some(|| {
             let mut named = self.sentinels.iter().filter_map(named_port);
-            named.all(|port| port != old)
-        });
-        let new = self.master();
-        wait_until(|| role(new) == "master");
-        new
+            let port = named.next().filter(|port| *port != old)?;
+            let new = self
+                .servers
+                .iter()
+                .find(|one| one.address().port() == port)?;
+            (named.all(|other| other == port) && role(new) == "master").then_some(new)
+        })
+    }
+
+    /// Waits until both replicas have what their master has.
+    #[track_caller]
+    pub(crate) fn wait_for_copies(&self) {
+        let master = self.master();
+        // WAIT is about what was there at the connection's last command.
+        master.command(&["PING"]);
+        assert_eq!(master.number(&["WAIT", "2", "30000"]), 2);
     }
 
     /// Has its replicas hear nothing more from `server`.
@@ -193,11 +204,12 @@ pub(crate) fn role(server: &Server) -> String {
     server.info("replication")["role"].clone()
 }
 
-/// Has Sentinels look around ten times as often as they do by themselves.
+/// Has a Sentinel look around more often than it does by itself. Not more than that: it
+/// promotes no replica that it has not heard of for five pings, and asks for that once a second.
 fn hurry(sentinel: &Server) {
     let mut words = vec!["SENTINEL", "DEBUG"];
-    words.extend(["info-period", "200", "publish-period", "200"]);
-    words.extend(["ping-period", "200", "ask-period", "200"]);
+    words.extend(["info-period", "500", "publish-period", "200"]);
+    words.extend(["ping-period", "500", "ask-period", "200"]);
     // Unknown before Redis 7: it only takes longer then.
     let _ = sentinel.try_command(&words);
 }
@@ -225,7 +237,7 @@ fn named_port(sentinel: &Server) -> Option<u16> {
 
 /// Whether this Sentinel sees a master, two replicas that follow it, and two other Sentinels.
 fn sees_all(sentinel: &Server) -> bool {
-    let master = fields(&sentinel.command(&["SENTINEL", "MASTER", MASTER]));
+    let master = seen_by(sentinel);
     let Value::Array(replicas) = sentinel.command(&["SENTINEL", "REPLICAS", MASTER]) else {
         return false;
     };
@@ -238,6 +250,11 @@ fn sees_all(sentinel: &Server) -> bool {
     master["flags"] == "master"
         && master["num-other-sentinels"] == "2"
         && replicas.iter().filter(|replica| follows(replica)).count() == 2
+}
+
+/// What this Sentinel knows of the master.
+fn seen_by(sentinel: &Server) -> HashMap<String, String> {
+    fields(&sentinel.command(&["SENTINEL", "MASTER", MASTER]))
 }
 
 fn fields(answer: &Value) -> HashMap<String, String> {
