@@ -68,7 +68,7 @@ _tasklock()
             ;;
         -u | --url)
             compopt -o nospace 2>/dev/null
-            mapfile -t COMPREPLY < <(compgen -W 'local: redis:// rediss:// unix:///' -- "$value")
+            mapfile -t COMPREPLY < <(compgen -W 'local: redis:// rediss:// unix:/// redis+sentinel:// rediss+sentinel:// redis+cluster:// rediss+cluster://' -- "$value")
             ;;
         -w | --wait) mapfile -t COMPREPLY < <(compgen -W 'forever' -- "$value") ;;
         --on-lost) mapfile -t COMPREPLY < <(compgen -W 'stop continue' -- "$value") ;;

@@ -61,7 +61,7 @@ complete -c tasklock -n 'test (count (commandline -opc)) = 1' -a status -d 'Say 
 complete -c tasklock -n 'test (count (commandline -opc)) = 1' -a unlock -d 'Ask the holder to stop and release'
 
 complete -c tasklock -n '__tasklock_at own status unlock' -l name -x -d 'The lock'
-complete -c tasklock -n '__tasklock_at own status unlock' -s u -l url -x -a 'local: redis:// rediss:// unix:///' -d 'Where the lock lives'
+complete -c tasklock -n '__tasklock_at own status unlock' -s u -l url -x -a 'local: redis:// rediss:// unix:/// redis+sentinel:// rediss+sentinel:// redis+cluster:// rediss+cluster://' -d 'Where the lock lives'
 complete -c tasklock -n '__tasklock_at own status unlock' -l url-file -r -F -d 'Read the URL from a file'
 complete -c tasklock -n '__tasklock_at own status unlock' -l key-prefix -x -d 'What stands before the name in Redis'
 complete -c tasklock -n '__tasklock_at own status unlock' -l store-timeout -x -d 'The longest that one request may take'

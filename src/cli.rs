@@ -194,7 +194,7 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct StoreArgs {
     /// local:[/dir], redis://[user:pass@]host[:port][/db], rediss://…, unix:///path,
-    /// redis+sentinel://host[,host…]/master
+    /// redis+sentinel://host[,host…]/master, redis+cluster://host[,host…]
     /// [default: lock files of this user on this host]
     #[arg(
         short,

@@ -7,8 +7,9 @@ use std::thread;
 use tasklock::store::{Acquire, Ask, Loss, Refresh, Release, StoreErrorKind};
 
 use super::{BRIEF, KEY, STATE, claim, failure_of, owner};
-use crate::holding::{DONE, Job, expect_done, tasklock, warnings};
+use crate::holding::{Job, expect_done, tasklock, warnings};
 use crate::support::cluster::{Cluster, is_master, is_ok, url_of};
+use crate::support::proxy::Proxy;
 use crate::support::redis::Server;
 use crate::support::store::{TIMEOUT, fake, grant, held, inspect, keep, open, refresh, release};
 use crate::support::wait_until;
@@ -133,19 +134,17 @@ fn a_node_that_lost_its_data_gets_the_lock_back_with_its_old_fence() {
     for restarts in [true, false] {
         let cluster = Cluster::start();
         let master = cluster.master_of(KEY);
-        let job = Job::start(tasklock(&cluster.url()));
+        let mut job = Job::start(tasklock(&cluster.url()));
         if restarts {
             master.kill();
             master.restart();
         } else {
             master.command(&["FLUSHALL"]);
         }
-        wait_until(|| owner(master).is_some());
+        job.running.wait_for_stderr("had vanished");
         let fence = master.text(&["HGET", STATE, "f0"]).unwrap();
         assert_eq!(fence, job.fence.to_string());
-        let finished = job.finish();
-        finished.expect_code(DONE).expect_stderr("had vanished");
-        expect_done(&finished);
+        expect_done(&job.finish());
     }
 }
 
@@ -226,15 +225,14 @@ fn the_only_seed_may_fail_once_its_replica_is_known() {
     let cluster = Cluster::start();
     let (master, replica) = (cluster.master_of(KEY), cluster.replica_of(KEY));
     wait_until(|| names(master, replica));
-    let mut store = open(&url_of([master]));
+    let proxy = Proxy::start(master.address());
+    let mut store = open(&proxy.url().replace("redis:", "redis+cluster:"));
     let mine = claim("a");
     let mut granted = grant(&mut *store, &mine);
-    let monitor = master.monitor();
     wait_until(|| {
         granted = keep(&mut *store, &mine, &granted);
-        monitor.names().iter().any(|name| name == "CLUSTER")
+        proxy.requests().iter().any(|words| words[0] == "CLUSTER")
     });
-    drop(monitor);
     Change::Kill.begin(master, replica);
     let again = keep(&mut *store, &mine, &granted);
     assert_eq!(again.fence, granted.fence);

@@ -5,8 +5,11 @@ use std::thread;
 use tasklock::store::{Acquire, Ask, Release, StoreErrorKind};
 
 use super::{BRIEF, KEY, Migration, STATE, claim, failure_of, owner};
+use crate::holding::{DONE, Job, tasklock};
 use crate::support::cluster::Cluster;
+use crate::support::redis::Server;
 use crate::support::store::{TIMEOUT, grant, held, inspect, keep, open, release};
+use crate::support::wait_until;
 
 #[test]
 fn a_slot_that_moves_costs_its_holder_redirections_only() {
@@ -136,4 +139,34 @@ fn a_recipe_job_that_holds_the_lock_while_its_slot_moves_is_seen() {
     assert_eq!(held(&mut *store, &claim("b")).holder, None);
     migration.finish();
     assert_eq!(held(&mut *store, &claim("b")).holder, None);
+}
+
+#[test]
+fn a_job_that_ends_while_one_of_its_keys_has_moved_gives_the_lock_back_all_the_same() {
+    let cluster = Cluster::start();
+    let job = Job::start(tasklock(&cluster.url()));
+    let migration = Migration::begin(&cluster);
+    migration.carry(&[STATE]);
+    let refused = || rejections(migration.source);
+    let before = refused();
+    let finished = thread::scope(|scope| {
+        let end = scope.spawn(|| job.finish());
+        // Longer than a request that is made in passing.
+        wait_until(|| refused() > before + 6);
+        migration.carry(&[KEY]);
+        end.join().unwrap()
+    });
+    finished.expect_code(DONE).expect_silent();
+    migration.finish();
+    assert_eq!(inspect(&mut *open(&cluster.url()), "job").held, None);
+}
+
+/// How many scripts a node has refused to run.
+#[track_caller]
+fn rejections(node: &Server) -> u64 {
+    let stats = node.info("commandstats");
+    let line = stats.get("cmdstat_eval").map_or("", String::as_str);
+    let mut fields = line.split(',').filter_map(|field| field.split_once('='));
+    let count = fields.find(|(what, _)| *what == "rejected_calls");
+    count.map_or(0, |(_, count)| count.parse().unwrap())
 }

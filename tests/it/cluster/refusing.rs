@@ -52,7 +52,7 @@ fn a_cluster_behind_the_url_of_one_server_is_refused_with_the_right_url() {
 fn credentials_are_those_of_the_url_on_every_node() {
     let password = format!("s3cret-{}", std::process::id());
     let rules = format!(
-        "job on >{password} ~task_lock:* ~{{task_lock:* &task_lock:* +@all -@admin -@dangerous"
+        "job on >{password} ~task_lock:* ~{{task_lock:* resetchannels &task_lock:* +@all -@admin -@dangerous"
     );
     let cluster = Cluster::with(|node| {
         node.password("another")
@@ -77,7 +77,7 @@ fn credentials_are_those_of_the_url_on_every_node() {
 
 #[test]
 fn a_user_without_leave_to_ask_for_slots_is_served_all_the_same() {
-    let rules = "job on >pw ~task_lock:* ~{task_lock:* &task_lock:* +@all -cluster";
+    let rules = "job on >pw ~task_lock:* ~{task_lock:* resetchannels &task_lock:* +@all -cluster";
     let cluster = Cluster::with(|node| node.user(rules));
     let mut store = open(&cluster.url().replace("//", "//job:pw@"));
     let mine = claim("a");

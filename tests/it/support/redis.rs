@@ -248,7 +248,9 @@ impl Server {
         let log = self.log();
         match ready {
             Some(true) => true,
-            Some(false) if log.contains("Failed listening") || log.contains("in use") => false,
+            Some(false) if log.contains("Failed listening") || log.contains("already in use") => {
+                false
+            }
             Some(false) if log.contains(">>> 'tls-") && log.contains("Bad directive") => panic!(
                 "{} was built without TLS: name a server with it in REDIS_TLS_SERVER",
                 program.display()

@@ -103,17 +103,17 @@ impl Trip {
         }
     }
 
-    /// Waits a little for what passes by itself. False: there is no time for it.
+    /// Waits a little for what passes by itself. False: the time is over with it.
+    /// Never ends before its time, else whoever asked would take that for an answer.
     pub(super) fn rest(&mut self) -> bool {
-        if self.left() <= self.pause {
-            return false;
-        }
-        thread::sleep(self.pause);
+        let left = self.left();
+        thread::sleep(self.pause.min(left));
+        let goes_on = left > self.pause;
         self.pause = (self.pause * 2).min(PAUSE_MAX);
         self.guides_asked = 0;
         self.answered = false;
         self.hops = 0;
-        true
+        goes_on
     }
 
     /// What the request ends with if it has not succeeded.
