@@ -18,3 +18,4 @@ mod store_contract;
 mod supervision;
 mod support;
 mod support_check;
+mod torture;

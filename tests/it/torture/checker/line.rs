@@ -1,0 +1,109 @@
+//! The line as the server kept it: who joined, who left, who was granted a place.
+
+use std::collections::BTreeMap;
+
+use super::super::history::{Nanos, Record};
+use super::view::View;
+use super::{Breach, Excuse, Findings, Rule};
+
+/// A waiter's heartbeat lives this long (6 s), and it asks again within 2.5 s: what happened
+/// to it before that explains nothing any more.
+const HEARTBEAT: Nanos = 9_000_000_000;
+
+/// One in line.
+#[derive(Clone, Copy, Debug)]
+struct Waiter {
+    run: u32,
+    slots: u32,
+}
+
+/// The line of one lock, and the last fence of each of its places.
+#[derive(Debug, Default)]
+struct Lock {
+    line: BTreeMap<u64, Waiter>,
+    fences: BTreeMap<u32, u64>,
+}
+
+pub(super) fn check(history: &[Record], view: &View<'_>, findings: &mut Findings) {
+    let mut locks: BTreeMap<&str, Lock> = BTreeMap::new();
+    for record in history {
+        match record {
+            Record::Joined {
+                name,
+                run,
+                ticket,
+                slots,
+                ..
+            } => {
+                let waiter = Waiter {
+                    run: *run,
+                    slots: *slots,
+                };
+                locks.entry(name).or_default().line.insert(*ticket, waiter);
+            }
+            Record::Left { at, name, ticket } => {
+                let lock = locks.entry(name).or_default();
+                if let Some(waiter) = lock.line.remove(ticket) {
+                    check_left(view, findings, *at, *ticket, waiter);
+                }
+            }
+            Record::Granted {
+                at,
+                name,
+                run,
+                slot,
+                fence,
+            } => {
+                let lock = locks.entry(name).or_default();
+                check_grant(lock, findings, *at, (*run, *slot, *fence));
+                lock.line.retain(|_, waiter| waiter.run != *run);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whoever is granted a place is the first in line who may use it.
+fn check_grant(lock: &mut Lock, findings: &mut Findings, at: Nanos, grant: (u32, u32, u64)) {
+    let (run, slot, fence) = grant;
+    let mine = lock.line.iter().find(|(_, waiter)| waiter.run == run);
+    let mine = mine.map_or(u64::MAX, |(ticket, _)| *ticket);
+    let ahead = lock
+        .line
+        .range(..mine)
+        .find(|(_, waiter)| waiter.slots > slot && waiter.run != run);
+    if let Some((ticket, waiter)) = ahead {
+        let story = format!(
+            "run {run} was granted place {slot} before run {}, which has ticket {ticket}",
+            waiter.run
+        );
+        findings.found_for_certain(Rule::Order, at, story);
+    }
+    let last = lock.fences.insert(slot, fence).unwrap_or(0);
+    if fence <= last {
+        let story = format!("run {run} was granted place {slot} with fence {fence} after {last}");
+        findings.found_for_certain(Rule::Fence, at, story);
+    }
+}
+
+/// Whoever leaves the line has ended or was about to, or could not be reached.
+fn check_left(view: &View<'_>, findings: &mut Findings, at: Nanos, ticket: u64, waiter: Waiter) {
+    let run = &view.runs[&waiter.run];
+    // Skipped, interrupted or killed: it wanted no place any more.
+    let ran_later = run.starts.first().is_some_and(|start| start.at > at);
+    if !ran_later {
+        return;
+    }
+    let recently = (at.saturating_sub(HEARTBEAT), at);
+    let excuse = view.excuse(recently, &[waiter.run], |it| it.turn);
+    let story = format!(
+        "run {} with ticket {ticket} was dropped, and lived",
+        waiter.run
+    );
+    let breach = Breach {
+        rule: Rule::Order,
+        at,
+        story,
+    };
+    findings.found(view, excuse, breach);
+}
