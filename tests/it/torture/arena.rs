@@ -8,7 +8,7 @@ use crate::support::redis::Server;
 use crate::support::scratch::Scratch;
 
 /// The locks of a round.
-pub(crate) const NAMES: [&str; 2] = ["a", "b"];
+pub(crate) const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
 /// A store of its own, and a directory of its own.
 pub(crate) struct Arena {

@@ -142,14 +142,17 @@ struct Plan {
 
 impl Plan {
     fn draw(rng: &mut Rng) -> Plan {
-        let lasts = match rng.below(10) {
-            0 => rng.millis(1000, 2500),
-            1..4 => rng.millis(100, 600),
-            _ => rng.millis(2, 40),
+        // Most are short, so that there are many; some outlast a lease that is not refreshed.
+        let lasts = match rng.below(12) {
+            0 => rng.millis(1000, 4000),
+            1..3 => rng.millis(100, 600),
+            _ => rng.millis(1, 30),
         };
+        // A run that is killed closes its lock until the lease ends: the shorter the better.
+        let ttl = rng.millis(TTL.0, TTL.1).min(rng.millis(TTL.0, TTL.1));
         Plan {
             name: NAMES[rng.below(NAMES.len())],
-            ttl: rng.millis(TTL.0, TTL.1),
+            ttl,
             slots: 1,
             lasts,
             // Below those that mean something.

@@ -19,7 +19,7 @@ use crate::support::process;
 use crate::support::redis::Server;
 
 /// From one fault to the next, in milliseconds.
-const PAUSE: (usize, usize) = (10, 200);
+const PAUSE: (usize, usize) = (20, 300);
 /// How long something is stopped, in milliseconds: where nobody is to lose a lease of at least
 /// a second, and where everybody is to lose one of up to three.
 const SHORT: (usize, usize) = (30, 400);
@@ -93,12 +93,16 @@ impl<'a> Nemesis<'a> {
     /// False: there was nothing to hit.
     fn strike(&mut self, fault: Fault) -> bool {
         // Drawn in any case, so that the numbers that follow are the same.
-        let (long, short) = (self.rng.one_in(4), self.rng.millis(SHORT.0, SHORT.1));
-        let longer = self.rng.millis(LONG.0, LONG.1);
-        let lasts = nanos(if long { longer } else { short });
+        let (short, long) = (
+            self.rng.millis(SHORT.0, SHORT.1),
+            self.rng.millis(LONG.0, LONG.1),
+        );
+        let dice = self.rng.below(1000);
+        // While the server is stopped, nothing else happens either.
+        let one_in = if fault == Fault::FreezeServer { 4 } else { 2 };
+        let lasts = nanos(if dice.is_multiple_of(one_in) { long } else { short });
         let target = self.rng.pick(&self.stage.living()).copied();
         let name = NAMES[self.rng.below(NAMES.len())];
-        let dice = self.rng.below(1000);
         match fault {
             Fault::KillTasklock | Fault::TermTasklock => {
                 let signal = match fault {

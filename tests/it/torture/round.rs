@@ -19,7 +19,7 @@ use crate::support::PATIENCE;
 use nix::sys::signal::Signal;
 
 /// How many run jobs at the same time.
-const CLIENTS: u64 = 6;
+const CLIENTS: u64 = 8;
 /// Streams of random numbers: the clients' are those from 0 on.
 const NEMESIS: u64 = 1000;
 /// One for each processor of a small machine.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::history::{Nanos, Record};
 use super::view::View;
-use super::{Breach, Excuse, Findings, Rule};
+use super::{Breach, Findings, Rule};
 
 /// A waiter's heartbeat lives this long (6 s), and it asks again within 2.5 s: what happened
 /// to it before that explains nothing any more.
