@@ -5,9 +5,10 @@
 _tasklock()
 {
     local valued=' --name --url --url-file --key-prefix --store-timeout --tls-ca --tls-cert
-        --tls-key --ttl --conflict-exit-code --lost-exit-code --signal --kill-after --on-lost
-        --max-runtime --on-unavailable --reason --holder --report --log-format '
-    local plain='--nonblock --foreground --quiet --verbose --help --version -n -q -v -h -V -u -E -k'
+        --tls-key --ttl --wait --slots --min-hold --once-per --once-key --once-attempts --jitter
+        --conflict-exit-code --lost-exit-code --signal --kill-after --on-lost --max-runtime
+        --on-unavailable --reason --holder --report --log-format '
+    local plain='--nonblock --foreground --quiet --verbose --help --version -n -q -v -h -V -u -w -E -k'
     local store='--name --url --url-file --key-prefix --store-timeout --tls-ca --tls-cert --tls-key
         --help -u -h'
 
@@ -41,7 +42,7 @@ _tasklock()
             [[ " ${valued//$'\n'/ } " != *" $word "* ]] || option=$word
         elif [[ $word == -?* ]]; then
             # -vE 3 takes the next word, -E3 does not.
-            [[ ! $word =~ ^-[nqvhV]*([uEk])$ ]] || option=-${BASH_REMATCH[1]}
+            [[ ! $word =~ ^-[nqvhV]*([uwEk])$ ]] || option=-${BASH_REMATCH[1]}
         elif [[ $first == 1 && $word == @(status|unlock) ]]; then
             subcommand=$word
         elif [[ ! $subcommand ]]; then
@@ -69,6 +70,7 @@ _tasklock()
             compopt -o nospace 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -W 'local: redis:// rediss:// unix:///' -- "$value")
             ;;
+        -w | --wait) mapfile -t COMPREPLY < <(compgen -W 'forever' -- "$value") ;;
         --on-lost) mapfile -t COMPREPLY < <(compgen -W 'stop continue' -- "$value") ;;
         --on-unavailable) mapfile -t COMPREPLY < <(compgen -W 'fail run skip' -- "$value") ;;
         --log-format) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$value") ;;

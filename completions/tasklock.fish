@@ -21,13 +21,14 @@ function __tasklock_place
                 return
             case '--*=*'
             case --name --url --url-file --key-prefix --store-timeout --tls-ca --tls-cert \
-                --tls-key --ttl --conflict-exit-code --lost-exit-code --signal --kill-after \
+                --tls-key --ttl --wait --slots --min-hold --once-per --once-key --once-attempts \
+                --jitter --conflict-exit-code --lost-exit-code --signal --kill-after \
                 --on-lost --max-runtime --on-unavailable --reason --holder --report --log-format
                 set takes_next 1
             case '--*'
             case '-?*'
                 # -vE 3 takes the next word, -E3 does not.
-                string match -qr -- '^-[nqvhV]*[uEk]$' $word; and set takes_next 1
+                string match -qr -- '^-[nqvhV]*[uwEk]$' $word; and set takes_next 1
             case '*'
                 printf '%s\n' command $words
                 return
@@ -71,7 +72,14 @@ complete -c tasklock -n '__tasklock_at own status unlock' -s h -l help -d 'Print
 complete -c tasklock -n '__tasklock_at unlock' -l force -d 'Free it now, though the old job may run on'
 
 complete -c tasklock -n '__tasklock_at own' -l ttl -x -d 'How long the lease outlives its last refresh'
+complete -c tasklock -n '__tasklock_at own' -s w -l wait -x -a forever -d 'Stand in line for the lock this long'
 complete -c tasklock -n '__tasklock_at own' -s n -l nonblock -d 'Try once, the default'
+complete -c tasklock -n '__tasklock_at own' -l slots -x -d 'Take one of N places'
+complete -c tasklock -n '__tasklock_at own' -l min-hold -x -d 'Keep the lock this long from the start'
+complete -c tasklock -n '__tasklock_at own' -l once-per -x -d 'Once per tick of a schedule with this period'
+complete -c tasklock -n '__tasklock_at own' -l once-key -x -d 'Once per key, such as a date or a release'
+complete -c tasklock -n '__tasklock_at own' -l once-attempts -x -d 'How many runs may try in one tick'
+complete -c tasklock -n '__tasklock_at own' -l jitter -x -d 'Start after a random delay up to this'
 complete -c tasklock -n '__tasklock_at own' -s E -l conflict-exit-code -x -d 'Exit code of a skipped run'
 complete -c tasklock -n '__tasklock_at own' -l lost-exit-code -x -d 'Exit code after the lock was lost'
 complete -c tasklock -n '__tasklock_at own' -l signal -x -a 'TERM INT HUP QUIT KILL USR1 USR2' -d 'The signal that stops the command'
@@ -83,7 +91,7 @@ complete -c tasklock -n '__tasklock_at own' -l foreground -d 'Never give the com
 complete -c tasklock -n '__tasklock_at own' -l reason -x -d 'Shown to whoever is skipped'
 complete -c tasklock -n '__tasklock_at own' -l holder -x -d 'Who holds the lock, for people'
 complete -c tasklock -n '__tasklock_at own' -l report -r -F -d 'Write one JSON line with the outcome'
-complete -c tasklock -n '__tasklock_at own' -s q -l quiet -d 'Do not say that a run was skipped'
+complete -c tasklock -n '__tasklock_at own' -s q -l quiet -d 'Do not say that a run waits or was skipped'
 complete -c tasklock -n '__tasklock_at own' -s v -l verbose -d 'Tell of acquire and release; twice: of each refresh'
 complete -c tasklock -n '__tasklock_at own' -l log-format -x -a 'text json' -d 'Form of the messages'
 complete -c tasklock -n '__tasklock_at own' -s V -l version -d 'Print version'

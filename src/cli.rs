@@ -72,9 +72,43 @@ pub struct RunArgs {
     )]
     pub ttl: Option<String>,
 
+    /// Stand in line for the lock this long, or forever [default: try once]
+    #[arg(
+        short,
+        long,
+        value_name = "DUR|forever",
+        allow_negative_numbers = true,
+        overrides_with = "nonblock"
+    )]
+    pub wait: Option<String>,
+
     /// Try once; this is the default, the flag is for flock's habit
     #[arg(short = 'n', long)]
     pub nonblock: bool,
+
+    /// Take one of N places, so that N runs hold the lock at a time [default: 1]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub slots: Option<String>,
+
+    /// Keep the lock this long from the start, even when the command ends sooner [default: 0]
+    #[arg(long, value_name = "DUR", allow_negative_numbers = true)]
+    pub min_hold: Option<String>,
+
+    /// Once per tick of a schedule: skip when a run that was asked for less than half of DUR before succeeded
+    #[arg(long, value_name = "DUR", allow_negative_numbers = true)]
+    pub once_per: Option<String>,
+
+    /// Once per KEY, such as a date or a release: skip when the last success carried the same
+    #[arg(long, value_name = "KEY")]
+    pub once_key: Option<String>,
+
+    /// How many runs may try in one tick, as long as none succeeds [default: 2]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub once_attempts: Option<String>,
+
+    /// Start after a random delay up to this [default: 0]
+    #[arg(long, value_name = "DUR", allow_negative_numbers = true)]
+    pub jitter: Option<String>,
 
     /// Exit code of a skipped run [default: 75]
     #[arg(short = 'E', long, value_name = "N", allow_negative_numbers = true)]
@@ -125,7 +159,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub report: Option<PathBuf>,
 
-    /// Do not say that a run was skipped because of somebody else
+    /// Do not say that a run waits, or was skipped because of somebody else
     #[arg(short, long, env = "TASKLOCK_QUIET", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub quiet: bool,
 

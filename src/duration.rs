@@ -59,6 +59,17 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(seconds))
 }
 
+/// Reads what [`parse`] reads, and `forever` or `infinity` as [`Duration::MAX`].
+///
+/// # Errors
+/// What is wrong, fit to stand after the name of the flag.
+pub fn parse_or_forever(text: &str) -> Result<Duration, String> {
+    match text {
+        "forever" | "infinity" => Ok(Duration::MAX),
+        _ => parse(text).map_err(|error| error + ", or forever"),
+    }
+}
+
 /// A duration for people: `14m`, `1h30m`, `52s`, `2.5s`, `80ms`. Two units at most.
 #[must_use]
 pub fn show(duration: Duration) -> String {
@@ -119,6 +130,17 @@ mod tests {
                 .unwrap_err()
                 .contains("too long")
         );
+    }
+
+    #[test]
+    fn forever_is_longer_than_every_duration() {
+        for text in ["forever", "infinity"] {
+            assert_eq!(parse_or_forever(text), Ok(Duration::MAX));
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_or_forever("0"), Ok(Duration::ZERO));
+        let error = parse_or_forever("-1").unwrap_err();
+        assert!(error.ends_with("1h30m, 1d, or forever"), "{error}");
     }
 
     #[test]

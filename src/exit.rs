@@ -1,7 +1,7 @@
 //! What a run came to, and the code that says so: the only mapping in the program.
 
 use crate::signals::Signal;
-use crate::store::{Done, Held, Holder, StoreError, StoreErrorKind};
+use crate::store::{Done, Held, Holder, Queued, StoreError, StoreErrorKind};
 
 use std::time::Duration;
 
@@ -44,6 +44,13 @@ pub enum Outcome {
 pub enum Skip {
     /// Somebody else holds the lock.
     Held(Held),
+    /// We waited for it this long, and this is how it stood last.
+    WaitOver {
+        /// Who had it, and our place in line.
+        queued: Queued,
+        /// From the first request to giving up.
+        waited: Duration,
+    },
     /// It is free, but for this one, who is first in line and has not taken it yet.
     Reserved(Option<Holder>),
     /// The last holder's minimum hold still runs, for this long.

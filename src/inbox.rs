@@ -1,6 +1,6 @@
 //! The one place where a run waits: for signals, for answers, and for the time to come.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub enum Incoming {
     ChildChanged,
     /// An answer, or the end of the thread that gives them.
     Posted(Event),
+    /// The bell rang that was listened for.
+    Rung,
     /// The time has come.
     Time,
 }
@@ -91,12 +93,17 @@ impl Inbox {
         self.signals.take()
     }
 
-    /// The next thing to look into; [`Incoming::Time`] when `wake` has come.
+    /// The next thing to look into; [`Incoming::Time`] when `wake` has come,
+    /// [`Incoming::Rung`] when `store_bell` is readable (or broken: whoever asks finds out).
     /// Signals go first: a request to end must be seen before a grant is acted on.
     ///
     /// # Errors
     /// When waiting itself fails, which no valid descriptor makes it do.
-    pub fn next(&mut self, wake: Option<Tick>) -> Result<Incoming, Errno> {
+    pub fn next(
+        &mut self,
+        wake: Option<Tick>,
+        store_bell: Option<BorrowedFd<'_>>,
+    ) -> Result<Incoming, Errno> {
         loop {
             if let Some(received) = self.signals.take() {
                 if received.signal == Signal::CHLD {
@@ -108,18 +115,19 @@ impl Inbox {
                 return Ok(Incoming::Posted(event));
             }
             self.arm(wake)?;
-            let mut fds = [
-                PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.bell.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.timer.as_fd(), PollFlags::POLLIN),
-            ];
+            let own = [self.signals.as_fd(), self.bell.as_fd(), self.timer.as_fd()];
+            // Without a bell the first stands there twice.
+            let store_fd = store_bell.unwrap_or(own[0]);
+            let mut fds =
+                [own[0], own[1], own[2], store_fd].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
             match poll(&mut fds, PollTimeout::NONE) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(error) => return Err(error),
             }
             let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(false);
-            let (rung, time) = (ready(&fds[1]), ready(&fds[2]));
-            if rung {
+            let (posted, time) = (ready(&fds[1]), ready(&fds[2]));
+            let rung = store_bell.is_some() && ready(&fds[3]);
+            if posted {
                 // Rings are counted together; the events are in the channel.
                 let _ = self.bell.read();
             }
@@ -128,6 +136,9 @@ impl Inbox {
                 // Drained so that it is quiet until it is armed again.
                 let _ = self.timer.unset();
                 return Ok(Incoming::Time);
+            }
+            if rung && !ready(&fds[0]) && !posted {
+                return Ok(Incoming::Rung);
             }
         }
     }

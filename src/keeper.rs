@@ -1,16 +1,20 @@
 //! The keeper of the store: it sends the requests of a run and posts the answers.
 //!
 //! While a child runs, the thread that judges its deadline never waits for the
-//! network: from the first refresh on, the store is asked in a thread of its
-//! own, one request at a time. Before the child and after it there is no
-//! deadline to judge. A store that is near is then asked in place, for a moment:
-//! most jobs are short, and starting a thread and waking it twice would cost
-//! them more than all the rest. What is not answered in that moment is asked
-//! again in the thread, with the same token, and means the same.
+//! network: refreshes are asked in a thread of their own. Before the child and
+//! after it there is no deadline to judge. A store that is near is then asked in
+//! place, for a moment: most jobs are short, and starting a thread and waking it
+//! twice would cost them more than all the rest. What is not answered in that
+//! moment is asked again in the thread, with the same token, and means the same.
+//!
+//! The store itself goes to the thread with a request and comes back with the
+//! answer. While it is here, its bell can be listened for.
 
+use std::collections::VecDeque;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -27,11 +31,11 @@ use crate::supervisor::{Answer, Event};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Take the lock.
-    Acquire,
+    Acquire(Ask),
     /// Let the lease run from now.
     Refresh,
     /// Give the lock back.
-    Release,
+    Release(End),
 }
 
 /// The bounds of one request.
@@ -61,11 +65,26 @@ struct Worker {
 pub struct Keeper {
     distance: Distance,
     timeouts: Timeouts,
-    /// Until it moves to the thread.
-    here: Option<Box<Worker>>,
-    thread: Option<Sender<(Request, Duration)>>,
+    /// None while it is in the thread.
+    worker: Option<Box<Worker>>,
+    /// Started when it is first needed.
+    thread: Option<Thread>,
+    /// What is to be asked when the worker is back.
+    next: VecDeque<Request>,
     post: Post,
-    under_way: usize,
+}
+
+/// A thread that carries out one errand after the other.
+struct Thread {
+    errands: Sender<Errand>,
+    /// Each worker comes back before its answer is posted.
+    back: Receiver<Box<Worker>>,
+}
+
+struct Errand {
+    worker: Box<Worker>,
+    request: Request,
+    timeout: Duration,
 }
 
 impl Keeper {
@@ -77,7 +96,7 @@ impl Keeper {
         timeouts: Timeouts,
         post: Post,
     ) -> Keeper {
-        let here = Worker {
+        let worker = Worker {
             store,
             claim,
             grant: None,
@@ -85,70 +104,85 @@ impl Keeper {
         Keeper {
             distance,
             timeouts,
-            here: Some(Box::new(here)),
+            worker: Some(Box::new(worker)),
             thread: None,
+            next: VecDeque::new(),
             post,
-            under_way: 0,
         }
     }
 
-    /// Sends a request; its answer will be in the inbox.
+    /// Sends a request, after those under way; its answer will be in the inbox.
     pub fn send(&mut self, request: Request) {
-        self.under_way += 1;
+        let Some(mut worker) = self.worker.take() else {
+            return self.next.push_back(request);
+        };
         let timeout = match request {
-            Request::Acquire => self.timeouts.acquire,
-            Request::Refresh | Request::Release => self.timeouts.held,
+            Request::Acquire(_) => self.timeouts.acquire,
+            Request::Refresh | Request::Release(_) => self.timeouts.held,
         };
         let moment = match (self.distance, request) {
             (Distance::Here, _) => Some(timeout),
-            (Distance::Near, Request::Acquire | Request::Release) => {
+            (Distance::Near, Request::Acquire(_) | Request::Release(_)) => {
                 Some(MOMENT_MAX.min(timeout / MOMENTS_PER_TIMEOUT))
             }
             (Distance::Near, Request::Refresh) | (Distance::Far, _) => None,
         };
-        if let Some((worker, moment)) = self.here.as_mut().zip(moment) {
+        if let Some(moment) = moment {
             let start = clock::now();
             let event = worker.perform_safely(request, moment);
             let in_time = moment == timeout || clock::now().since(start) < moment;
             if in_time || !is_silence(&event) {
+                self.worker = Some(worker);
                 return self.post.send(event);
             }
         }
-        self.ask_in_thread(request, timeout);
+        self.ask_in_thread(Errand {
+            worker,
+            request,
+            timeout,
+        });
     }
 
-    fn ask_in_thread(&mut self, request: Request, timeout: Duration) {
-        if let Some(worker) = self.here.take() {
-            match start(self.post.clone(), worker) {
-                Ok(thread) => self.thread = Some(thread),
-                Err((worker, error)) => {
-                    // Tried again at the next request, as if the store had failed.
-                    self.here = Some(worker);
-                    let text = format!("cannot start a thread: {}", plain(&error));
-                    let error = StoreError::new(StoreErrorKind::Unavailable, text);
-                    let answer = request.failed(clock::now(), error);
-                    return self.post.send(Event::Answer(answer));
-                }
+    fn ask_in_thread(&mut self, errand: Errand) {
+        let thread = match self.thread.take().map_or_else(|| start(&self.post), Ok) {
+            Ok(thread) => thread,
+            Err(error) => {
+                // Tried again at the next request, as if the store had failed.
+                let text = format!("cannot start a thread: {}", plain(&error));
+                let error = StoreError::new(StoreErrorKind::Unavailable, text);
+                let answer = errand.request.failed(clock::now(), error);
+                self.worker = Some(errand.worker);
+                return self.post.send(Event::Answer(answer));
             }
-        }
-        let sent = self
-            .thread
-            .as_ref()
-            .map(|thread| thread.send((request, timeout)));
-        if !matches!(sent, Some(Ok(()))) {
+        };
+        if thread.errands.send(errand).is_err() {
             self.post.send(Event::KeeperGone);
         }
+        self.thread = Some(thread);
     }
 
     /// Takes note that an answer was read from the inbox.
     pub fn answered(&mut self) {
-        self.under_way = self.under_way.saturating_sub(1);
+        if self.worker.is_none() {
+            self.worker = self.thread.as_ref().and_then(|it| it.back.try_recv().ok());
+        }
+        if self.worker.is_some()
+            && let Some(request) = self.next.pop_front()
+        {
+            self.send(request);
+        }
     }
 
-    /// Whether a request is under way.
+    /// Whether a request is under way in the thread.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.under_way > 0
+        self.worker.is_none()
+    }
+
+    /// What to listen for while we stand in line.
+    #[must_use]
+    pub fn bell(&self) -> Option<BorrowedFd<'_>> {
+        self.worker.as_ref()?.store.bell()
     }
 }
 
@@ -162,33 +196,28 @@ fn is_silence(event: &Event) -> bool {
     error.is_some_and(|error| error.kind == StoreErrorKind::Unavailable)
 }
 
-type Refused = (Box<Worker>, io::Error);
-
-/// Starts the thread and gives it the worker; or gives that back, if the system refuses.
-fn start(post: Post, worker: Box<Worker>) -> Result<Sender<(Request, Duration)>, Refused> {
-    let (sender, requests) = mpsc::channel();
-    // Sent after it, so that a refusal does not lose the store with the thread.
-    let (handover, taken) = mpsc::channel::<Box<Worker>>();
+fn start(post: &Post) -> io::Result<Thread> {
+    let (errands, orders) = mpsc::channel::<Errand>();
+    let (done, back) = mpsc::channel();
+    let post = post.clone();
     let work = move || {
-        let Ok(mut worker) = taken.recv() else { return };
-        for (request, timeout) in requests {
-            post.send(worker.perform_safely(request, timeout));
+        for mut errand in orders {
+            let event = errand.worker.perform_safely(errand.request, errand.timeout);
+            // At the end of the program nobody takes it any more.
+            let _ = done.send(errand.worker);
+            post.send(event);
         }
     };
-    match thread::Builder::new().name("keeper".to_owned()).spawn(work) {
-        Ok(_) => {
-            // A thread that has died is found when the first request is sent.
-            let _ = handover.send(worker);
-            Ok(sender)
-        }
-        Err(error) => Err((worker, error)),
-    }
+    thread::Builder::new()
+        .name("keeper".to_owned())
+        .spawn(work)
+        .map(|_| Thread { errands, back })
 }
 
 impl Request {
     fn failed(self, sent_at: Tick, error: StoreError) -> Answer {
         match self {
-            Request::Acquire => Answer::Acquired {
+            Request::Acquire(_) => Answer::Acquired {
                 sent_at,
                 result: Err(error),
             },
@@ -196,7 +225,7 @@ impl Request {
                 sent_at,
                 result: Err(error),
             },
-            Request::Release => Answer::Released(Err(error)),
+            Request::Release(_) => Answer::Released(Err(error)),
         }
     }
 }
@@ -211,8 +240,8 @@ impl Worker {
     fn perform(&mut self, request: Request, timeout: Duration) -> Answer {
         let sent_at = clock::now();
         match request {
-            Request::Acquire => {
-                let result = self.store.acquire(&self.claim, Ask::default(), timeout);
+            Request::Acquire(ask) => {
+                let result = self.store.acquire(&self.claim, ask, timeout);
                 if let Ok(Acquire::Granted(grant)) = &result {
                     self.grant = Some(*grant);
                 }
@@ -231,8 +260,8 @@ impl Worker {
                 }
                 Answer::Refreshed { sent_at, result }
             }
-            Request::Release => {
-                Answer::Released(self.store.release(&self.claim, End::Failed, timeout))
+            Request::Release(end) => {
+                Answer::Released(self.store.release(&self.claim, end, timeout))
             }
         }
     }

@@ -34,6 +34,7 @@ pub mod run;
 pub mod signals;
 pub mod store;
 pub mod supervisor;
+pub mod ui;
 
 use std::ffi::OsString;
 

@@ -63,6 +63,12 @@ impl Log {
         }
     }
 
+    /// Whether notices are shown, in words.
+    #[must_use]
+    pub fn is_for_people(&self) -> bool {
+        self.format == Format::Text && self.level >= Level::Notice
+    }
+
     /// Tells `message`, if it is important enough.
     pub fn say(&self, message: &Message) {
         if message.level() <= self.level {

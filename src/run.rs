@@ -23,8 +23,9 @@ use crate::message::{Message, hide_urls, plain};
 use crate::report::{Destination, Report};
 use crate::signals::{Signal, Signals};
 use crate::store::target::Distance;
-use crate::store::{Claim, End, Fence, Held, Holder, Token, random_hex};
+use crate::store::{Claim, End, Grant, Holder, Queued, Token, random_hex};
 use crate::supervisor::{Action, Answer, Event, OnLost, Plan, Supervisor};
+use crate::ui::WaitingLine;
 
 /// The holders that a job descends from, the outermost first.
 const CHAIN: &str = "TASKLOCK_CHAIN";
@@ -86,6 +87,8 @@ struct Work<'a> {
     timeouts: Timeouts,
     group: Group,
     child: Option<Child>,
+    /// Once we wait; with the line that says so at a terminal.
+    waiting: Option<Option<WaitingLine>>,
 }
 
 impl<'a> Work<'a> {
@@ -123,7 +126,9 @@ impl<'a> Work<'a> {
         let supervisor = Supervisor::new(Plan {
             terms: run.terms,
             unending: distance == Distance::Here,
-            acquire_for: run.lock.store_timeout,
+            wait: run.wait,
+            reach_for: run.lock.store_timeout,
+            delay: random_below(run.jitter)?,
             on_unavailable: run.on_unavailable,
             on_lost: run.on_lost,
             stop_signal: run.stop_signal,
@@ -147,6 +152,7 @@ impl<'a> Work<'a> {
             timeouts,
             group,
             child,
+            waiting: None,
         })
     }
 
@@ -176,24 +182,34 @@ impl<'a> Work<'a> {
 
     fn wait(&mut self) -> Result<Vec<Event>> {
         let wake = self.supervisor.next_wake();
-        Ok(
-            match self.inbox.next(wake).context("cannot wait for events")? {
-                Incoming::Signal(received) => vec![Event::Signal(received)],
-                Incoming::ChildChanged => self.child.iter_mut().flat_map(Child::reap).collect(),
-                Incoming::Posted(event) => vec![event],
-                Incoming::Time => vec![Event::Wake],
-            },
-        )
+        let bell = if self.supervisor.listens() {
+            self.keeper.bell()
+        } else {
+            None
+        };
+        let incoming = self.inbox.next(wake, bell);
+        Ok(match incoming.context("cannot wait for events")? {
+            Incoming::Signal(received) => vec![Event::Signal(received)],
+            Incoming::ChildChanged => self.child.iter_mut().flat_map(Child::reap).collect(),
+            Incoming::Posted(event) => vec![event],
+            Incoming::Rung => vec![Event::Rung],
+            Incoming::Time => vec![Event::Wake],
+        })
     }
 
     /// Does one thing, and says what came of it if that is known at once.
     fn perform(&mut self, action: Action) -> Option<Event> {
+        if matches!(action, Action::Spawn { .. } | Action::Say(_)) {
+            // What is written now must not mix with the line of a waiter.
+            self.waiting = self.waiting.take().map(|_| None);
+        }
         match action {
-            Action::Acquire => self.keeper.send(Request::Acquire),
+            Action::Acquire(ask) => self.keeper.send(Request::Acquire(ask)),
+            Action::Wait { queued, until } => self.waits(queued, until),
             Action::Refresh => self.keeper.send(Request::Refresh),
-            Action::Release => self.keeper.send(Request::Release),
+            Action::Release(end) => self.keeper.send(Request::Release(end)),
             Action::Withdraw => self.withdraw(),
-            Action::Spawn { fence } => return Some(self.spawn(fence)),
+            Action::Spawn { grant } => return Some(self.spawn(grant)),
             Action::Forward(signal) => self.child.iter().for_each(|child| child.forward(signal)),
             Action::StopTree(signal) => {
                 self.child
@@ -217,7 +233,7 @@ impl<'a> Work<'a> {
     /// is inside one, a short-lived thread with a connection of its own does it.
     fn withdraw(&mut self) {
         if !self.keeper.is_busy() {
-            return self.keeper.send(Request::Release);
+            return self.keeper.send(Request::Release(End::Unstarted));
         }
         let mut store = self.run.lock.target.open(&self.run.lock.key_prefix);
         let (claim, timeout, post) = (self.claim.clone(), self.timeouts.acquire, self.post.clone());
@@ -235,21 +251,44 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn spawn(&mut self, fence: Option<Fence>) -> Event {
+    /// Tells whoever is there that we wait: a terminal all the time, a log once.
+    fn waits(&mut self, queued: Queued, until: Tick) {
+        let name = self.claim.name.as_str();
+        let waiting = self.waiting.get_or_insert_with(|| {
+            let line = self
+                .log
+                .is_for_people()
+                .then(|| WaitingLine::start(name.to_owned()));
+            let line = line.flatten();
+            if line.is_none() {
+                let left = (until != Tick::NEVER).then(|| until.since(clock::now()));
+                let queued = queued.clone();
+                self.log.say(&Message::Waiting { queued, left });
+            }
+            line
+        });
+        if let Some(line) = waiting {
+            line.show(queued, until);
+        }
+    }
+
+    fn spawn(&mut self, grant: Option<Grant>) -> Event {
         let chain = chain()
             .into_iter()
-            .chain(fence.map(|_| self.claim.holder.id.clone()));
+            .chain(grant.map(|_| self.claim.holder.id.clone()));
         let chain = chain.collect::<Vec<_>>().join(",");
-        let token = fence.map(|_| self.claim.token.as_str().to_owned());
-        let held = if fence.is_some() { "1" } else { "0" };
+        let token = grant.map(|_| self.claim.token.as_str().to_owned());
+        let slot = grant.map(|grant| grant.slot.to_string());
+        let slot = slot.filter(|_| self.run.slots.is_some());
+        let held = if grant.is_some() { "1" } else { "0" };
         let start = Start {
             command: &self.run.command,
             environment: vec![
                 ("TASKLOCK_NAME", Some(self.claim.name.to_string())),
-                ("TASKLOCK_FENCE", fence.map(|fence| fence.to_string())),
+                ("TASKLOCK_FENCE", grant.map(|grant| grant.fence.to_string())),
                 ("TASKLOCK_TOKEN", token),
                 ("TASKLOCK_HELD", Some(held.to_owned())),
-                ("TASKLOCK_SLOT", None),
+                ("TASKLOCK_SLOT", slot),
                 (CHAIN, Some(chain).filter(|chain| !chain.is_empty())),
             ],
             group: self.group,
@@ -292,9 +331,18 @@ impl<'a> Work<'a> {
             },
             child_alive: self.supervisor.child_alive(),
             fence: self.supervisor.fence(),
-            slot: None,
+            slot: self.supervisor.slot().filter(|_| self.run.slots.is_some()),
             holder: match outcome {
-                Outcome::Skipped(Skip::Held(Held { holder, .. })) => holder.as_ref(),
+                Outcome::Skipped(
+                    Skip::Held(held)
+                    | Skip::WaitOver {
+                        queued:
+                            Queued {
+                                held: Some(held), ..
+                            },
+                        ..
+                    },
+                ) => held.holder.as_ref(),
                 _ => None,
             },
             waited_ms: millis(granted_at.unwrap_or(now).since(asked_at)),
@@ -316,6 +364,15 @@ fn check_report(path: &Path) -> Result<Destination> {
         };
         ConfigError::config(message.text("")).into()
     })
+}
+
+/// A random duration below `limit`, down to the millisecond.
+fn random_below(limit: Duration) -> Result<Duration> {
+    if limit.is_zero() {
+        return Ok(limit);
+    }
+    let random = getrandom::u64().context("cannot make a random delay")?;
+    Ok(limit.mul_f64(random as f64 / u64::MAX as f64))
 }
 
 /// `TASKLOCK_CHAIN` as we inherited it.

@@ -19,12 +19,13 @@ pub use plan::{OnLost, OnUnavailable, Plan};
 
 use std::time::Duration;
 
+use self::acquiring::Attempt;
 use crate::clock::Tick;
 use crate::exit::{ChildStatus, Outcome, StartError};
 use crate::lease::Lease;
 use crate::message::{LossCause, Message};
 use crate::signals::{Origin, Received, Signal};
-use crate::store::{Fence, Loss};
+use crate::store::{Fence, Grant, Loss};
 
 /// The state of one run.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub struct Supervisor {
     asked_at: Tick,
     /// None while not held, and after a definite loss.
     lease: Option<Lease>,
-    fence: Option<Fence>,
+    grant: Option<Grant>,
     granted_at: Option<Tick>,
     started_at: Option<Tick>,
     child: Child,
@@ -51,12 +52,8 @@ pub struct Supervisor {
 enum Phase {
     /// Nothing has been asked for yet.
     Idle,
-    /// Asking for the lock. `retry_at` is None while a request is under way.
-    Acquiring {
-        until: Tick,
-        retry_at: Option<Tick>,
-        backoff: Duration,
-    },
+    /// Asking for the lock, or waiting for it.
+    Acquiring(Attempt),
     /// Taking back what may have been granted, then ending with `outcome`.
     Withdrawing { until: Tick, outcome: Outcome },
     /// The child runs.
@@ -99,7 +96,7 @@ impl Supervisor {
             phase: Phase::Idle,
             asked_at: Tick::from_boot(Duration::ZERO),
             lease: None,
-            fence: None,
+            grant: None,
             granted_at: None,
             started_at: None,
             child: Child::None,
@@ -114,13 +111,25 @@ impl Supervisor {
     /// The fencing number of the grant, once there is one.
     #[must_use]
     pub fn fence(&self) -> Option<Fence> {
-        self.fence
+        self.grant.map(|grant| grant.fence)
+    }
+
+    /// The place of the grant, once there is one.
+    #[must_use]
+    pub fn slot(&self) -> Option<u32> {
+        self.grant.map(|grant| grant.slot)
     }
 
     /// When the request that was granted was sent.
     #[must_use]
     pub fn granted_at(&self) -> Option<Tick> {
         self.granted_at
+    }
+
+    /// Whether we stand in line, and would hear the store's bell.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        matches!(&self.phase, Phase::Acquiring(attempt) if attempt.listens())
     }
 
     /// Whether the child is still there.
@@ -138,6 +147,7 @@ impl Supervisor {
             Event::Wake => {}
             Event::Signal(received) => self.signal(now, received, &mut actions),
             Event::Answer(answer) => self.answer(now, answer, &mut actions),
+            Event::Rung => self.rung(now, &mut actions),
             Event::KeeperGone => self.keeper_gone(now, &mut actions),
             Event::Started { pid } => {
                 self.child = Child::Running {
@@ -163,7 +173,7 @@ impl Supervisor {
         let refresh = lease.and_then(Lease::refresh_at);
         let wakes = match &self.phase {
             Phase::Idle | Phase::Done => [None; 3],
-            Phase::Acquiring { retry_at, .. } => [*retry_at, None, None],
+            Phase::Acquiring(attempt) => [attempt.next_wake(), None, None],
             Phase::Withdrawing { until, .. } | Phase::Releasing { until, .. } => {
                 [Some(*until), None, None]
             }
@@ -192,8 +202,13 @@ impl Supervisor {
             Phase::Idle if signal.asks_to_end() => {
                 self.finish(Outcome::Interrupted(signal), actions);
             }
-            Phase::Acquiring { .. } if signal.asks_to_end() => {
-                self.withdraw(now, Outcome::Interrupted(signal), actions);
+            Phase::Acquiring(attempt) if signal.asks_to_end() => {
+                let outcome = Outcome::Interrupted(signal);
+                if attempt.is_asking() {
+                    self.withdraw(now, outcome, actions);
+                } else {
+                    self.give_up(now, outcome, actions);
+                }
             }
             Phase::Running | Phase::Stopping { .. } => {
                 if signal == Signal::CONT {
@@ -266,18 +281,7 @@ impl Supervisor {
 
     fn timers(&mut self, now: Tick, actions: &mut Vec<Action>) {
         match self.phase {
-            Phase::Acquiring {
-                until,
-                retry_at: Some(at),
-                backoff,
-            } if now >= at => {
-                self.phase = Phase::Acquiring {
-                    until,
-                    retry_at: None,
-                    backoff,
-                };
-                actions.push(Action::Acquire);
-            }
+            Phase::Acquiring(_) => self.ask_if_due(now, actions),
             Phase::Withdrawing { until, .. } if now >= until => self.withdrawn(actions),
             Phase::Releasing { until, .. } if now >= until => {
                 self.release_failed(now, None, actions);

@@ -4,7 +4,7 @@ use crate::clock::Tick;
 use crate::exit::{ChildStatus, Outcome, StartError};
 use crate::message::Message;
 use crate::signals::{Received, Signal};
-use crate::store::{Acquire, Fence, Refresh, Release, StoreError};
+use crate::store::{Acquire, Ask, End, Grant, Queued, Refresh, Release, StoreError};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Event {
     Signal(Received),
     /// The store answered.
     Answer(Answer),
+    /// The store's bell rang: it is worth asking again.
+    Rung,
     /// The thread that owns the store is gone.
     KeeperGone,
     /// The child was started.
@@ -61,17 +63,24 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Ask the store for the lock.
-    Acquire,
+    Acquire(Ask),
+    /// Tell the user that we wait.
+    Wait {
+        /// Where in line, and for whom.
+        queued: Queued,
+        /// When the wait is over; [`Tick::NEVER`]: it has no limit.
+        until: Tick,
+    },
     /// Ask the store to let the lease run from now.
     Refresh,
     /// Give the lock back.
-    Release,
+    Release(End),
     /// Give back what may have been granted, past a request that may be under way.
     Withdraw,
-    /// Start the child, with this fence in its environment (None: it runs unlocked).
+    /// Start the child, with the grant in its environment (None: it runs unlocked).
     Spawn {
-        /// The fencing number of the grant.
-        fence: Option<Fence>,
+        /// What was granted.
+        grant: Option<Grant>,
     },
     /// Pass a signal on to the child, or to its group where it has its own.
     Forward(Signal),

@@ -151,7 +151,7 @@ impl Supervisor {
 
     pub(super) fn keeper_gone(&mut self, now: Tick, actions: &mut Vec<Action>) {
         match self.phase {
-            Phase::Idle | Phase::Acquiring { .. } => self.finish(Outcome::Defect, actions),
+            Phase::Idle | Phase::Acquiring(_) => self.finish(Outcome::Defect, actions),
             Phase::Withdrawing { .. } => self.withdrawn(actions),
             Phase::Releasing { .. } => {
                 self.release_failed(now, None, actions);

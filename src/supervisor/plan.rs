@@ -12,8 +12,12 @@ pub struct Plan {
     pub terms: Terms,
     /// The lock lives as long as this process (the local store): no deadline.
     pub unending: bool,
-    /// How long to go on trying to acquire while the store cannot be reached.
-    pub acquire_for: Duration,
+    /// How long to wait for a busy lock: zero is a single try, [`Duration::MAX`] for ever.
+    pub wait: Duration,
+    /// How long to go on trying to reach the store, without `wait`.
+    pub reach_for: Duration,
+    /// How long to put off the first request (`--jitter`).
+    pub delay: Duration,
     /// What happens when the store cannot be reached before the start.
     pub on_unavailable: OnUnavailable,
     /// What happens to the child when the lock is lost.

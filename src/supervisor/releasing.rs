@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Action, Phase, Supervisor};
+use super::{Action, Child, Phase, Supervisor};
 use crate::clock::Tick;
+use crate::exit::ChildStatus;
 use crate::lease::Lease;
 use crate::message::{LossCause, Message, Reaction};
-use crate::store::{Release, StoreError};
+use crate::store::{End, Release, StoreError};
 
 /// From the child's end tasklock is gone within this, answer or not.
 const RELEASE_MAX: Duration = Duration::from_secs(2);
@@ -28,7 +29,21 @@ impl Supervisor {
             until,
             signalled: false,
         };
-        actions.push(Action::Release);
+        let end = self.end(now);
+        actions.push(Action::Release(end));
+    }
+
+    /// What the store is told of the run.
+    fn end(&self, now: Tick) -> End {
+        match self.child {
+            _ if self.not_started.is_some() => End::Unstarted,
+            Child::Gone(ChildStatus::Exited(0)) if !self.lost && !self.timed_out => {
+                End::Succeeded {
+                    waited: now.since(self.asked_at),
+                }
+            }
+            _ => End::Failed,
+        }
     }
 
     pub(super) fn released(

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tasklock::clock::Tick;
-use tasklock::exit::{ChildStatus, Outcome};
+use tasklock::exit::{ChildStatus, Outcome, StartError};
 use tasklock::lease::Terms;
 use tasklock::signals::{Origin, Received, Signal};
 use tasklock::store::{
-    Acquire, Fence, Grant, Held, Loss, Refresh, Release, StoreError, StoreErrorKind,
+    Acquire, Done, End, Fence, Grant, Held, Loss, Queued, Refresh, Release, StoreError,
+    StoreErrorKind,
 };
 use tasklock::supervisor::{Action, Answer, Event, OnLost, OnUnavailable, Plan, Supervisor};
 
@@ -34,6 +35,8 @@ enum Step {
     RestEnds,
     /// The child stops.
     ChildStops,
+    /// The store's bell rings.
+    Ring,
     /// The keeper's thread dies.
     KeeperDies,
 }
@@ -44,6 +47,10 @@ enum Reply {
     No,
     Error(StoreErrorKind),
     Revoked,
+    /// To a request for the lock: there is no need to run, or not yet.
+    Needless(bool),
+    /// To a request for the lock: in line, and when to ask again.
+    InLine(u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -57,6 +64,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Reply::No),
         4 => kind.prop_map(Reply::Error),
         1 => Just(Reply::Revoked),
+        1 => any::<bool>().prop_map(Reply::Needless),
+        4 => (1u64..3000).prop_map(Reply::InLine),
     ];
     let signal = prop_oneof![
         Just(Signal::TERM),
@@ -75,6 +84,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<bool>().prop_map(Step::ChildEnds),
         1 => Just(Step::RestEnds),
         1 => Just(Step::ChildStops),
+        2 => Just(Step::Ring),
         1 => Just(Step::KeeperDies),
     ];
     proptest::collection::vec(step, 1..60)
@@ -92,12 +102,29 @@ fn plans() -> impl Strategy<Value = Plan> {
         ],
         proptest::option::of(100u64..30_000),
         any::<bool>(),
+        prop_oneof![
+            2 => Just(Duration::ZERO),
+            2 => (1u64..60_000).prop_map(Duration::from_millis),
+            1 => Just(Duration::MAX)
+        ],
+        prop_oneof![3 => Just(0u64), 1 => 1u64..5000],
     )
         .prop_map(
-            |(ttl, unending, on_lost, on_unavailable, max_runtime, shares_terminal)| Plan {
+            |(
+                ttl,
+                unending,
+                on_lost,
+                on_unavailable,
+                max_runtime,
+                shares_terminal,
+                wait,
+                delay,
+            )| Plan {
                 terms: Terms::new(Duration::from_secs(ttl), None, None),
                 unending,
-                acquire_for: Duration::from_secs(5),
+                wait,
+                reach_for: Duration::from_secs(5),
+                delay: Duration::from_millis(delay),
                 on_unavailable,
                 on_lost,
                 stop_signal: Signal::TERM,
@@ -127,6 +154,8 @@ struct World {
     /// Some of its descendants are.
     rest: bool,
     spawned: bool,
+    /// The command cannot be started.
+    missing: bool,
     killed: bool,
     lost: bool,
     keeper_dead: bool,
@@ -135,27 +164,34 @@ struct World {
     /// The child ended by itself after its lease.
     ended_late: bool,
     releases_after_spawn: u32,
+    /// We stand in line, as far as the answers tell.
+    in_line: bool,
+    /// When the run was asked for.
+    started: Tick,
     /// The end of the lease by the last confirmed answer.
     deadline: Tick,
     outcome: Option<Outcome>,
 }
 
 impl World {
-    fn new(plan: Plan) -> World {
+    fn new(plan: Plan, missing: bool) -> World {
         World {
             supervisor: Supervisor::new(plan.clone()),
             plan,
             now: Tick::from_boot(Duration::from_secs(1000)),
+            started: Tick::from_boot(Duration::from_secs(1000)),
             under_way: Vec::new(),
             child: false,
             rest: false,
             spawned: false,
+            missing,
             killed: false,
             lost: false,
             keeper_dead: false,
             slept: false,
             ended_late: false,
             releases_after_spawn: 0,
+            in_line: false,
             deadline: Tick::NEVER,
             outcome: None,
         }
@@ -178,15 +214,24 @@ impl World {
     fn perform(&mut self, action: Action) -> Result<Vec<Event>, TestCaseError> {
         let mut events = Vec::new();
         match action {
-            Action::Acquire => {
+            Action::Acquire(ask) => {
                 prop_assert!(!self.spawned);
+                prop_assert_eq!(ask.in_line, !self.plan.wait.is_zero());
+                prop_assert_eq!(ask.waited, self.now.since(self.started));
+                prop_assert!(ask.waited >= self.plan.delay, "asked too early");
                 self.ask(Asked::Acquire)?;
             }
             Action::Refresh => {
                 prop_assert!(!self.lost, "refresh after a definite loss");
                 self.ask(Asked::Refresh)?;
             }
-            Action::Release => {
+            Action::Wait { until, .. } => {
+                prop_assert!(self.in_line && self.now < until, "a wait that is over");
+            }
+            Action::Release(end) => {
+                self.in_line = false;
+                let unstarted = matches!(end, End::Unstarted);
+                prop_assert!(unstarted != self.spawned, "{end:?}");
                 prop_assert!(!self.lost, "release after a definite loss");
                 prop_assert!(!self.child, "release while the child is alive");
                 if self.spawned {
@@ -200,17 +245,23 @@ impl World {
             }
             Action::Withdraw => {
                 prop_assert!(!self.spawned);
+                self.in_line = false;
                 self.under_way.push((Asked::Withdraw, self.now));
             }
-            Action::Spawn { fence } => {
+            Action::Spawn { grant } => {
                 prop_assert!(!self.spawned, "spawned twice");
                 prop_assert!(
-                    fence.is_none() || self.now < self.deadline,
+                    grant.is_none() || self.now < self.deadline,
                     "spawned on a lease that has ended"
                 );
-                self.spawned = true;
-                self.child = true;
-                events.push(Event::Started { pid: 77 });
+                if self.missing {
+                    let text = "not found".to_owned();
+                    events.push(Event::StartFailed(StartError::NotFound(text)));
+                } else {
+                    self.spawned = true;
+                    self.child = true;
+                    events.push(Event::Started { pid: 77 });
+                }
             }
             Action::KillTree => {
                 self.killed = true;
@@ -246,6 +297,10 @@ impl World {
             Action::StopSelf | Action::Say(_) => {}
             Action::Finish(outcome) => {
                 prop_assert!(outcome != Outcome::Defect || self.keeper_dead, "a defect");
+                prop_assert!(
+                    !self.in_line || self.keeper_dead,
+                    "left behind in line: {outcome:?}"
+                );
                 prop_assert!(
                     !self.child,
                     "finished while the child is alive: {outcome:?}"
@@ -289,8 +344,13 @@ impl World {
         self.plan.on_lost == OnLost::Stop && self.supervisor.fence().is_some()
     }
 
-    /// Woken in time, nothing of the tree is alive at the deadline.
+    /// Woken in time, nothing of the tree is alive at the deadline, and nobody
+    /// waits longer than was asked for.
     fn check(&self) -> Result<(), TestCaseError> {
+        if self.in_line && self.outcome.is_none() && self.under_way.is_empty() {
+            let until = self.started + self.plan.delay + self.plan.wait;
+            prop_assert!(self.now < until, "it still waits at {:?}", self.now);
+        }
         if self.must_stop() && self.outcome.is_none() {
             prop_assert!(
                 !self.child || self.now < self.deadline,
@@ -318,12 +378,32 @@ impl World {
             sent_at + self.plan.terms.ttl - self.plan.terms.drift
         };
         let error = |kind| StoreError::new(kind, "trouble");
+        let waits = !self.plan.wait.is_zero();
         let answer = match asked {
             Asked::Acquire => {
                 let result = match reply {
                     Reply::Yes => {
                         self.deadline = ends;
+                        self.in_line = false;
                         Ok(Acquire::Granted(grant))
+                    }
+                    Reply::InLine(ms) if waits => {
+                        self.in_line = self.outcome.is_none();
+                        Ok(Acquire::Queued(Queued {
+                            ask_in: Duration::from_millis(ms),
+                            ..Queued::default()
+                        }))
+                    }
+                    Reply::InLine(_) => Ok(Acquire::Reserved { first: None }),
+                    Reply::Needless(done) => {
+                        self.in_line = false;
+                        Ok(if done {
+                            Acquire::Done(Done::SameKey)
+                        } else {
+                            Acquire::CoolingDown {
+                                remaining: Duration::from_secs(1),
+                            }
+                        })
                     }
                     Reply::No | Reply::Revoked => Ok(Acquire::Held(Held::default())),
                     Reply::Error(kind) => Err(error(kind)),
@@ -342,15 +422,19 @@ impl World {
                         self.lost = true;
                         Ok(Refresh::Lost(Loss::FenceMoved))
                     }
-                    Reply::Revoked => Ok(Refresh::Revoked {
-                        by: "root@web3".to_owned(),
-                    }),
+                    Reply::Revoked | Reply::Needless(_) | Reply::InLine(_) => {
+                        Ok(Refresh::Revoked {
+                            by: "root@web3".to_owned(),
+                        })
+                    }
                     Reply::Error(kind) => Err(error(kind)),
                 };
                 Answer::Refreshed { sent_at, result }
             }
             Asked::Release => Answer::Released(match reply {
-                Reply::Yes | Reply::Revoked => Ok(Release::Released),
+                Reply::Yes | Reply::Revoked | Reply::Needless(_) | Reply::InLine(_) => {
+                    Ok(Release::Released)
+                }
                 Reply::No => Ok(Release::NotOurs(None)),
                 Reply::Error(kind) => Err(error(kind)),
             }),
@@ -399,6 +483,19 @@ impl World {
             }
             Step::ChildStops if self.child => self.feed(Event::ChildStopped),
             Step::ChildStops => Ok(()),
+            Step::Ring => {
+                let listens = self.supervisor.listens();
+                self.feed(Event::Rung)?;
+                let asks = self
+                    .under_way
+                    .iter()
+                    .any(|(asked, _)| *asked == Asked::Acquire);
+                prop_assert!(
+                    !listens || asks || self.keeper_dead || self.outcome.is_some(),
+                    "it does not ask when the bell rings"
+                );
+                self.check()
+            }
             Step::KeeperDies => {
                 if !self.keeper_dead && !self.plan.unending {
                     self.keeper_dead = true;
@@ -416,13 +513,21 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_sequence_of_events_breaks_an_invariant(plan in plans(), steps in steps()) {
-        let mut world = World::new(plan);
+    fn no_sequence_of_events_breaks_an_invariant(
+        plan in plans(),
+        missing in prop::bool::weighted(0.1),
+        steps in steps(),
+    ) {
+        let mut world = World::new(plan, missing);
         world.feed(Event::Start)?;
         for step in steps {
             world.step(step)?;
         }
-        // In the end the child ends, the store answers or not, and so does the run.
+        // In the end somebody has enough of a wait without limit,
+        if world.outcome.is_none() && !world.spawned && world.plan.wait == Duration::MAX {
+            world.step(Step::Signal(Signal::TERM, Origin::Process))?;
+        }
+        // the child ends, the store answers or not, and so does the run.
         for _ in 0..4 {
             world.step(Step::ChildEnds(false))?;
             world.step(Step::RestEnds)?;

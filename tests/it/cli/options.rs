@@ -40,6 +40,34 @@ fn options_take_their_values_in_every_usual_form() {
 }
 
 #[test]
+fn options_of_waiting_places_and_schedules_take_their_values_in_every_usual_form() {
+    for words in [
+        &["-w", "10"][..],
+        &["-w10m"],
+        &["--wait=1h30m"],
+        &["--wait", "forever"],
+        &["--wait=infinity"],
+        &["--wait", "0"],
+        &["-nw", "10"],
+        &["--wait", "10", "-n"],
+        &["--slots", "1"],
+        &["--slots=1000"],
+        &["--min-hold", "0"],
+        &["--min-hold=90s"],
+        &["--once-per", "1"],
+        &["--once-per=1d", "--once-attempts", "1"],
+        &["--once-key", "2026-11-23"],
+        &["--once-key=release 1.4"],
+        &["--jitter", "0"],
+        &["--jitter=10ms"],
+    ] {
+        let site = Site::new();
+        let finished = site.job().args(words.iter().copied()).arg("true").run();
+        finished.expect_code(0).expect_silent();
+    }
+}
+
+#[test]
 fn the_child_is_stopped_with_the_signal_and_killed_after_the_time_of_the_user_s_choice() {
     let site = Site::new();
     let run = || site.job().args(["--max-runtime", "300ms"]);

@@ -105,8 +105,142 @@ fn every_wrong_value_is_refused_with_its_flag_and_what_would_be_right() {
             &["--key-prefix", "a{b"],
             ["--key-prefix: ", "\"{\" or \"}\""],
         ),
+        (
+            &["--wait", "-1"],
+            ["--wait: \"-1\" is not a duration", "1d, or forever"],
+        ),
+        (
+            &["-w", "never"],
+            ["--wait: \"never\" is not a duration", "1d, or forever"],
+        ),
+        (
+            &["--wait", ""],
+            ["--wait: \"\" is not a duration", "1d, or forever"],
+        ),
+        (
+            &["-n", "--wait", "x"],
+            ["--wait: \"x\" is not a duration", "1d, or forever"],
+        ),
+        (
+            &["--wait", "101000d"],
+            ["--wait: \"101000d\" is too long", "100 years, or forever"],
+        ),
+        (
+            &["--slots", "0"],
+            ["--slots: \"0\" is not", "a number from 1 to 1000"],
+        ),
+        (
+            &["--slots", "-1"],
+            ["--slots: \"-1\" is not", "a number from 1 to 1000"],
+        ),
+        (
+            &["--slots", "1001"],
+            ["--slots: \"1001\" is not", "a number from 1 to 1000"],
+        ),
+        (
+            &["--slots", "2.5"],
+            ["--slots: \"2.5\" is not", "a number from 1 to 1000"],
+        ),
+        (
+            &["--slots", ""],
+            ["--slots: \"\" is not", "a number from 1 to 1000"],
+        ),
+        (
+            &["--slots", "99999999999999999999"],
+            ["--slots: \"99999999999999999999\"", "from 1 to 1000"],
+        ),
+        (
+            &["--min-hold", "-1"],
+            ["--min-hold: \"-1\" is not a duration", DURATION],
+        ),
+        (
+            &["--min-hold", "101000d"],
+            ["--min-hold: \"101000d\" is", "the limit is 100 years"],
+        ),
+        (
+            &["--min-hold", "forever"],
+            ["--min-hold: \"forever\" is not a duration", DURATION],
+        ),
+        (
+            &["--once-per", "0"],
+            ["--once-per: \"0\" is no time at all", DURATION],
+        ),
+        (
+            &["--once-per", "999ms"],
+            ["--once-per: 999ms is too short", "at least 1s"],
+        ),
+        (
+            &["--once-per", "daily"],
+            ["--once-per: \"daily\" is not a duration", DURATION],
+        ),
+        (
+            &["--once-key", ""],
+            ["--once-key: a key cannot be empty", "a date"],
+        ),
+        (
+            &["--once-key", "a\nb"],
+            ["--once-key: a key cannot contain", "control characters"],
+        ),
+        (
+            &["--once-attempts", "3"],
+            ["--once-attempts: counts", "give its period with --once-per"],
+        ),
+        (
+            &["--once-per", "1d", "--once-attempts", "0"],
+            [
+                "--once-attempts: \"0\" is not",
+                "a number from 1 to 1000000",
+            ],
+        ),
+        (
+            &["--once-per", "1d", "--once-attempts", "-2"],
+            ["--once-attempts: \"-2\" is not", "a number from 1 to"],
+        ),
+        (
+            &["--jitter", "-1"],
+            ["--jitter: \"-1\" is not a duration", DURATION],
+        ),
+        (
+            &["--jitter", "x"],
+            ["--jitter: \"x\" is not a duration", DURATION],
+        ),
     ] {
         site.refuses(site.job().args(words.iter().copied()), 64, &fragments);
+    }
+}
+
+#[test]
+fn a_key_has_as_many_characters_as_a_name() {
+    let site = Site::new();
+    let long = "ü".repeat(201);
+    let fragments = ["--once-key: a key has at most 200 characters, this one has 201"];
+    site.refuses(site.job().args(["--once-key", &long]), 64, &fragments);
+    let just = "ü".repeat(200);
+    let run = site.job().args(["--once-key", &just, "true"]).run();
+    run.expect_code(0).expect_silent();
+}
+
+#[test]
+fn to_run_without_the_store_does_not_go_with_what_only_the_store_knows() {
+    for (words, fragments) in [
+        (
+            &["--slots", "1"][..],
+            ["\"run\" does not go with --slots", "which places are free"],
+        ),
+        (
+            &["--once-per", "1d"],
+            ["\"run\" does not go with --once-per", "what has been done"],
+        ),
+        (
+            &["--once-key", "v1"],
+            ["\"run\" does not go with --once-key", "what has been done"],
+        ),
+    ] {
+        let site = Site::new();
+        let run = || site.job().args(words.iter().copied());
+        site.refuses(run().args(["--on-unavailable", "run"]), 64, &fragments);
+        let skip = run().args(["--on-unavailable", "skip", "true"]).run();
+        skip.expect_code(0).expect_silent();
     }
 }
 

@@ -134,6 +134,13 @@ fn what_belongs_to_one_run_is_not_read_from_the_environment() {
             ("REASON", "inherited"),
             ("FOREGROUND", "1"),
             ("NONBLOCK", "x"),
+            ("WAIT", "forever"),
+            ("SLOTS", "0"),
+            ("MIN_HOLD", "x"),
+            ("ONCE_PER", "0"),
+            ("ONCE_KEY", "inherited"),
+            ("ONCE_ATTEMPTS", "0"),
+            ("JITTER", "x"),
             ("VERBOSE", "2"),
             ("COMMAND", "false"),
         ]

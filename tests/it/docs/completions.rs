@@ -160,7 +160,7 @@ fn no_file_runs_tasklock() {
 }
 
 /// Lines that are typed, and what they have become after a TAB. `fruit` completes to its own words.
-const TYPED: [(&str, &str); 9] = [
+const TYPED: [(&str, &str); 10] = [
     ("tasklock --on-lost c", "tasklock --on-lost continue "),
     ("tasklock --on-lost=c", "tasklock --on-lost=continue "),
     ("tasklock statu", "tasklock status "),
@@ -176,6 +176,10 @@ const TYPED: [(&str, &str); 9] = [
     (
         "tasklock -vE 3 --name=a:b -- fruit --app",
         "tasklock -vE 3 --name=a:b -- fruit --apple ",
+    ),
+    (
+        "tasklock -nw 5m --once-key v1 --name x -- fruit che",
+        "tasklock -nw 5m --once-key v1 --name x -- fruit cherry ",
     ),
     (
         "tasklock -u redis://h:1/2 --name x fruit -u che",
@@ -251,7 +255,7 @@ fn bash_completes_the_command_and_its_arguments() {
 #[test]
 fn bash_without_bash_completion_completes_options_commands_and_files() {
     let (options, rest) = TYPED.split_at(4);
-    let command = &rest[4..];
+    let command = &rest[5..];
     type_and_complete(&BASH, BASH_SETUP, options);
     type_and_complete(&BASH, BASH_SETUP, command);
     type_and_complete(

@@ -1,0 +1,161 @@
+//! Which lock, and where it lives.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::ConfigError;
+use super::reader::Reader;
+use crate::cli::{LockArgs, StoreArgs};
+use crate::message::plain;
+use crate::store::LockName;
+use crate::store::redis::TlsFiles;
+use crate::store::target::Target;
+
+/// The bound of a request before there is a lease to lose.
+const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_secs(5);
+const DEFAULT_KEY_PREFIX: &str = "task_lock:";
+
+/// A lock and where it lives.
+#[derive(Debug)]
+pub struct Lock {
+    /// Its name.
+    pub name: LockName,
+    /// Its store.
+    pub target: Target,
+    /// No URL was configured: the store is a default.
+    pub unconfigured: bool,
+    /// What stands before the name in Redis.
+    pub key_prefix: String,
+    /// The bound of a request while nothing is held.
+    pub store_timeout: Duration,
+}
+
+impl Reader<'_> {
+    pub(super) fn name(&self, name: &str) -> Result<LockName, ConfigError> {
+        if name.contains("://") && name.contains('@') {
+            let text = "--name: that looks like the URL of a store, give it with --url";
+            return Err(ConfigError::usage(text));
+        }
+        LockName::new(name).map_err(|error| ConfigError::usage(format!("--name: {error}")))
+    }
+
+    pub(super) fn lock(&self, args: LockArgs) -> Result<Lock, ConfigError> {
+        let name = args.name.or(args.operand).unwrap_or_default();
+        let store_timeout = self.store_timeout(&args.store)?;
+        self.store(self.name(&name)?, args.store, store_timeout)
+    }
+
+    /// The bound of one request, if one was given.
+    pub(super) fn store_timeout(&self, args: &StoreArgs) -> Result<Option<Duration>, ConfigError> {
+        self.some_time("store_timeout", args.store_timeout.as_deref())
+    }
+
+    pub(super) fn store(
+        &self,
+        name: LockName,
+        args: StoreArgs,
+        store_timeout: Option<Duration>,
+    ) -> Result<Lock, ConfigError> {
+        let key_prefix = self
+            .given("key_prefix", args.key_prefix.as_deref())
+            .unwrap_or(DEFAULT_KEY_PREFIX)
+            .to_owned();
+        if key_prefix.contains(['{', '}']) || key_prefix.chars().any(char::is_control) {
+            let text = "a prefix cannot contain control characters, \"{\" or \"}\"";
+            return Err(self.wrong("key_prefix", text));
+        }
+        let url_file = self.path("url_file", args.url_file)?;
+        let (source, urls) = self.urls(&args.url, url_file.as_deref())?;
+        // A site's certificates do not bind a run that goes elsewhere.
+        let encrypted = urls
+            .iter()
+            .any(|url| url.to_ascii_lowercase().starts_with("rediss"));
+        let tls_file = |id: &str, path: Option<PathBuf>| {
+            let path = self.path(id, path)?;
+            Ok(path.filter(|_| encrypted || !self.in_environment(id)))
+        };
+        let tls = TlsFiles {
+            ca: tls_file("tls_ca", args.tls_ca)?,
+            cert: tls_file("tls_cert", args.tls_cert)?,
+            key: tls_file("tls_key", args.tls_key)?,
+        };
+        let unconfigured = urls.is_empty();
+        let target = Target::parse(&urls, &tls)
+            .map_err(|text| ConfigError::config(self.with_source(&source, text)))?;
+        Ok(Lock {
+            name,
+            target,
+            unconfigured,
+            key_prefix,
+            store_timeout: store_timeout.unwrap_or(DEFAULT_STORE_TIMEOUT),
+        })
+    }
+
+    /// What is wrong with a store, after the name of the flag or variable that it came from.
+    fn with_source(&self, source: &str, text: String) -> String {
+        let files = ["tls_ca", "tls_cert", "tls_key"];
+        let flag = |id: &str| format!("--{}", id.replace('_', "-"));
+        if !files.iter().any(|id| text.contains(&flag(id))) {
+            return format!("{source}: {text}");
+        }
+        files
+            .iter()
+            .filter(|id| self.in_environment(id))
+            .fold(text, |text, id| {
+                text.replace(&flag(id), &format!("TASKLOCK_{}", id.to_uppercase()))
+            })
+    }
+
+    /// The URLs of the store and where they come from: flags before variables,
+    /// and only one way at a time.
+    fn urls(
+        &self,
+        urls: &[String],
+        file: Option<&Path>,
+    ) -> Result<(String, Vec<String>), ConfigError> {
+        // In a variable several URLs are separated by spaces, and none is none.
+        let split = || {
+            urls.iter()
+                .flat_map(|urls| urls.split_whitespace().map(str::to_owned))
+        };
+        let flags = ("url", "url_file");
+        match (
+            self.on_command_line(flags.0),
+            self.on_command_line(flags.1),
+            file,
+        ) {
+            (true, true, _) => Err(ConfigError::usage(
+                "--url and --url-file: give only one of them",
+            )),
+            (true, false, _) => Ok(("--url".to_owned(), urls.to_vec())),
+            (false, false, Some(_)) if split().next().is_some() => Err(ConfigError::config(
+                "TASKLOCK_URL and TASKLOCK_URL_FILE: set only one of them",
+            )),
+            (false, _, Some(file)) => self.urls_of_file(file),
+            (false, _, None) => Ok(("TASKLOCK_URL".to_owned(), split().collect())),
+        }
+    }
+
+    fn urls_of_file(&self, path: &Path) -> Result<(String, Vec<String>), ConfigError> {
+        let flag = if self.in_environment("url_file") {
+            "TASKLOCK_URL_FILE"
+        } else {
+            "--url-file"
+        };
+        let path_text = path.display();
+        let text = fs::read_to_string(path).map_err(|error| {
+            ConfigError::config(format!(
+                "{flag}: cannot read {path_text}: {}",
+                plain(&error)
+            ))
+        })?;
+        let urls: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        if urls.is_empty() {
+            return Err(ConfigError::config(format!(
+                "{flag}: {path_text} holds no URL"
+            )));
+        }
+        Ok((format!("{flag} {path_text}"), urls))
+    }
+}
