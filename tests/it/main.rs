@@ -20,4 +20,5 @@ mod store_contract;
 mod supervision;
 mod support;
 mod support_check;
+mod torture;
 mod waiting;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
@@ -124,20 +124,14 @@ impl Tasklock {
     #[track_caller]
     pub(crate) fn start(self) -> Running {
         let home = Home(Scratch::new());
-        let mut command = self.command(home.0.path());
         let input = match &self.input {
             Some(text) => File::open(home.0.write("input", text)).unwrap().into(),
             None => Stdio::null(),
         };
+        let mut command = self.session(home.0.path());
         command.stdin(input);
         command.stdout(append(&home.0.file("stdout")));
         command.stderr(append(&home.0.file("stderr")));
-        let before_exec = || Ok(setsid().map(drop)?);
-        // SAFETY: setsid is async-signal-safe, and nothing else happens between fork and exec.
-        #[allow(unsafe_code, reason = "the only way to start a session")]
-        unsafe {
-            command.pre_exec(before_exec);
-        }
         let started = Instant::now();
         let child = command.spawn().unwrap_or_else(|e| panic!("{self:?}: {e}"));
         Running {
@@ -145,6 +139,29 @@ impl Tasklock {
             home,
             started,
         }
+    }
+
+    /// Starts it with a `HOME` that others may have, too, and only its standard error kept, in
+    /// `said`. Whoever asks for so little looks after its end.
+    #[track_caller]
+    pub(crate) fn start_bare(self, home: &Path, said: File) -> Child {
+        let mut command = self.session(home);
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::null());
+        command.stderr(said);
+        command.spawn().unwrap_or_else(|e| panic!("{self:?}: {e}"))
+    }
+
+    /// The command in a session of its own, with all but its standard streams.
+    fn session(&self, home: &Path) -> Command {
+        let mut command = self.command(home);
+        let before_exec = || Ok(setsid().map(drop)?);
+        // SAFETY: setsid is async-signal-safe, and nothing else happens between fork and exec.
+        #[allow(unsafe_code, reason = "the only way to start a session")]
+        unsafe {
+            command.pre_exec(before_exec);
+        }
+        command
     }
 
     /// Starts it on a terminal of its own, as the leader of the terminal's session.

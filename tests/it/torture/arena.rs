@@ -1,0 +1,48 @@
+//! Where a round takes place: the store, and a directory for everything else.
+
+use std::fs;
+
+use super::fault::Topology;
+use crate::support::proxy::Proxy;
+use crate::support::redis::Server;
+use crate::support::scratch::Scratch;
+
+/// The locks of a round.
+pub(crate) const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+/// Those of them that have several places.
+pub(crate) const SEVERAL: [&str; 2] = ["c", "d"];
+
+/// A store of its own, and a directory of its own.
+pub(crate) struct Arena {
+    pub(crate) scratch: Scratch,
+    /// The server and the network before it, where there is one.
+    pub(crate) redis: Option<(Server, Proxy)>,
+}
+
+impl Arena {
+    pub(crate) fn new(topology: Topology) -> Arena {
+        let scratch = Scratch::new();
+        for directory in ["home", "locks", "resources"] {
+            fs::create_dir(scratch.file(directory)).unwrap();
+        }
+        let redis = match topology {
+            Topology::Local => None,
+            Topology::Single => {
+                let server = Server::start();
+                let proxy = Proxy::start(server.address());
+                Some((server, proxy))
+            }
+        };
+        Arena { scratch, redis }
+    }
+
+    /// The URL of the store; behind a network that fails, if there is one.
+    pub(crate) fn url(&self, through_network: bool) -> String {
+        match &self.redis {
+            None => format!("local:{}", self.scratch.file("locks").display()),
+            Some((_, proxy)) if through_network => proxy.url(),
+            Some((server, _)) => server.url(),
+        }
+    }
+}

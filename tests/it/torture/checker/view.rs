@@ -1,0 +1,225 @@
+//! The history by runs, and what excuses what.
+
+use std::collections::BTreeMap;
+
+use super::super::fault::{Fault, Topology, Verdict};
+use super::super::history::{Nanos, Record};
+use super::{Excuse, MARGIN, TTL_MAX};
+
+/// All that is known of one run.
+#[derive(Debug)]
+pub(super) struct Run<'a> {
+    pub(super) number: u32,
+    pub(super) name: &'a str,
+    pub(super) slots: u32,
+    pub(super) code: i32,
+    pub(super) recipe: bool,
+    pub(super) asked: Nanos,
+    pub(super) starts: Vec<Start>,
+    pub(super) end: Option<End>,
+    pub(super) exit: Option<Exit>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    pub(super) at: Nanos,
+    pub(super) run: u32,
+    pub(super) slot: u32,
+    pub(super) fence: Option<u64>,
+    pub(super) pid: i32,
+    pub(super) beside: Option<i32>,
+    pub(super) read: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    pub(super) at: Nanos,
+    pub(super) wrote: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exit {
+    pub(super) at: Nanos,
+    pub(super) code: Option<i32>,
+    pub(super) signal: Option<i32>,
+}
+
+/// Something that was done.
+#[derive(Debug)]
+struct Done<'a> {
+    from: Nanos,
+    to: Nanos,
+    fault: Fault,
+    run: Option<u32>,
+    name: Option<&'a str>,
+}
+
+/// The whole history.
+#[derive(Debug)]
+pub(super) struct View<'a> {
+    pub(super) topology: Topology,
+    pub(super) runs: BTreeMap<u32, Run<'a>>,
+    faults: Vec<Done<'a>>,
+    gaps: Vec<(Nanos, Nanos)>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn of(history: &'a [Record], topology: Topology) -> View<'a> {
+        let mut view = View {
+            topology,
+            runs: BTreeMap::new(),
+            faults: Vec::new(),
+            gaps: Vec::new(),
+        };
+        for record in history {
+            if let Record::Asked { .. } = record {
+                view.add(record);
+            }
+        }
+        for record in history {
+            view.add(record);
+        }
+        view
+    }
+
+    fn add(&mut self, record: &'a Record) {
+        match record {
+            Record::Asked {
+                at,
+                run: number,
+                name,
+                slots,
+                code,
+                recipe,
+            } => {
+                self.runs.entry(*number).or_insert(Run {
+                    number: *number,
+                    name,
+                    slots: *slots,
+                    code: *code,
+                    recipe: *recipe,
+                    asked: *at,
+                    starts: Vec::new(),
+                    end: None,
+                    exit: None,
+                });
+            }
+            &Record::Start {
+                at,
+                run,
+                slot,
+                fence,
+                pid,
+                beside,
+                read,
+                ..
+            } => self.run(run).starts.push(Start {
+                at,
+                run,
+                slot,
+                fence,
+                pid,
+                beside,
+                read,
+            }),
+            &Record::End { at, run, wrote, .. } => self.run(run).end = Some(End { at, wrote }),
+            &Record::Exit {
+                at,
+                run,
+                code,
+                signal,
+            } => self.run(run).exit = Some(Exit { at, code, signal }),
+            Record::Fault {
+                from,
+                to,
+                fault,
+                run,
+                name,
+            } => self.faults.push(Done {
+                from: *from,
+                to: *to,
+                fault: *fault,
+                run: *run,
+                name: name.as_deref(),
+            }),
+            &Record::Gap { from, to } => self.gaps.push((from, to)),
+            Record::Joined { .. }
+            | Record::Left { .. }
+            | Record::Granted { .. }
+            | Record::Leftover { .. } => {}
+        }
+    }
+
+    /// Who tells of a run tells after it was asked for.
+    fn run(&mut self, number: u32) -> &mut Run<'a> {
+        self.runs
+            .get_mut(&number)
+            .expect("a run that nobody asked for")
+    }
+
+    /// Is there a fault whose verdict has `column`, that began before `to` and was over no
+    /// earlier than `from`? Aimed at one of `runs`, or at nobody in particular.
+    pub(super) fn excuse(
+        &self,
+        when: (Nanos, Nanos),
+        runs: &[u32],
+        column: impl Fn(&Verdict) -> bool,
+    ) -> Excuse {
+        self.excuse_all(when, |run| runs.contains(&run), column)
+    }
+
+    /// [`View::excuse`] for faults at any of the runs that `at` knows.
+    pub(super) fn excuse_all(
+        &self,
+        (from, to): (Nanos, Nanos),
+        at: impl Fn(u32) -> bool,
+        column: impl Fn(&Verdict) -> bool,
+    ) -> Excuse {
+        let covers = |done: &&Done<'_>| {
+            done.from <= to
+                && done.to >= from
+                && done.run.is_none_or(&at)
+                && column(&done.fault.verdict(self.topology))
+        };
+        match self.faults.iter().find(covers) {
+            Some(_) => Excuse::Fault,
+            None => Excuse::None,
+        }
+    }
+
+    /// Was a signal sent to this run or its job before `to`?
+    pub(super) fn was_sent(&self, run: u32, signal: i32, to: Nanos) -> bool {
+        self.faults.iter().any(|done| {
+            done.run == Some(run)
+                && done.from <= to
+                && done.fault.verdict(self.topology).signal == Some(signal)
+        })
+    }
+
+    /// Was the key of `name` deleted in this time?
+    pub(super) fn was_deleted(&self, name: &str, (from, to): (Nanos, Nanos)) -> bool {
+        self.faults.iter().any(|done| {
+            done.fault == Fault::DeleteKey
+                && done.name == Some(name)
+                && done.from <= to
+                && done.to >= from
+        })
+    }
+
+    /// Had a witness been without the CPU for longer than a margin, not longer ago than a ttl?
+    pub(super) fn starved(&self, at: Nanos) -> bool {
+        self.had_gap(at, MARGIN)
+    }
+
+    /// Had a witness been without the CPU for so long that it tells of it? With a ttl of a second
+    /// a request has 83 ms, in which tasklock, the network and the server need it in turn.
+    pub(super) fn was_short_of_cpu(&self, at: Nanos) -> bool {
+        self.had_gap(at, 0)
+    }
+
+    fn had_gap(&self, at: Nanos, longer_than: Nanos) -> bool {
+        self.gaps
+            .iter()
+            .any(|(from, to)| to - from > longer_than && *from <= at && *to + TTL_MAX >= at)
+    }
+}

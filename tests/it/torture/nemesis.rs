@@ -1,0 +1,314 @@
+//! Does harm: a schedule of faults that a seed repeats.
+//!
+//! What it meets at a moment (which runs there are, in which state) is not repeated to the
+//! millisecond; what it does when, and to which of those that it meets, is.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use redis::Value;
+
+use super::arena::NAMES;
+use super::client::Stage;
+use super::fault::Fault;
+use super::history::{Nanos, Record, now};
+use super::rng::Rng;
+use crate::support::process;
+use crate::support::proxy::{Mode, Proxy};
+use crate::support::redis::Server;
+
+/// From one fault to the next, in milliseconds.
+const PAUSE: (usize, usize) = (20, 300);
+/// How long something is stopped, in milliseconds: where nobody is to lose a lease of at least
+/// a second, and where everybody is to lose one of up to three.
+const SHORT: (usize, usize) = (30, 400);
+const LONG: (usize, usize) = (1200, 3800);
+
+/// Something that is stopped or in the way, until it is let go.
+#[derive(Debug)]
+struct Frozen {
+    what: What,
+    fault: Fault,
+    run: Option<u32>,
+    from: Nanos,
+    until: Nanos,
+}
+
+/// What is stopped or in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Tasklock,
+    /// Its pid, and when it started: the pid may be another's by the end.
+    Job(i32, Option<u64>),
+    Server,
+    Network(Mode),
+}
+
+/// One who does harm.
+pub(crate) struct Nemesis<'a> {
+    stage: &'a Stage<'a>,
+    faults: &'static [Fault],
+    rng: Rng,
+    /// What is still to be done before everything has been done once.
+    deck: Vec<Fault>,
+    frozen: Vec<Frozen>,
+    /// How many faults had something to hit.
+    pub(crate) done: usize,
+}
+
+impl<'a> Nemesis<'a> {
+    /// Does what is in `faults`.
+    pub(crate) fn new(stage: &'a Stage<'a>, faults: &'static [Fault], rng: Rng) -> Nemesis<'a> {
+        Nemesis {
+            stage,
+            faults,
+            rng,
+            deck: Vec::new(),
+            frozen: Vec::new(),
+            done: 0,
+        }
+    }
+
+    /// Does harm for `length`, and undoes what can be undone.
+    pub(crate) fn rage(mut self, length: Duration) -> usize {
+        let end = now() + nanos(length);
+        while now() < end {
+            let fault = self.draw();
+            self.done += usize::from(self.strike(fault));
+            let next = (now() + nanos(self.rng.millis(PAUSE.0, PAUSE.1))).min(end);
+            self.let_go(next);
+            sleep_until(next);
+        }
+        self.let_go(Nanos::MAX);
+        self.done
+    }
+
+    fn draw(&mut self) -> Fault {
+        if self.deck.is_empty() {
+            self.deck = self.faults.to_vec();
+            self.rng.shuffle(&mut self.deck);
+        }
+        self.deck.pop().unwrap()
+    }
+
+    /// False: there was nothing to hit.
+    fn strike(&mut self, fault: Fault) -> bool {
+        // Drawn in any case, so that the numbers that follow are the same.
+        let (short, long) = (
+            self.rng.millis(SHORT.0, SHORT.1),
+            self.rng.millis(LONG.0, LONG.1),
+        );
+        let dice = self.rng.below(1000);
+        let is_long = match fault {
+            // While it lasts, nothing else happens either.
+            Fault::FreezeServer => dice.is_multiple_of(4),
+            // Others go on: this is how a lease ends that somebody counts on.
+            Fault::Partition => !dice.is_multiple_of(4),
+            _ => dice.is_multiple_of(2),
+        };
+        let lasts = nanos(if is_long { long } else { short });
+        let target = self.rng.pick(&self.stage.living()).copied();
+        let name = NAMES[self.rng.below(NAMES.len())];
+        match fault {
+            Fault::KillTasklock | Fault::TermTasklock => {
+                let signal = match fault {
+                    Fault::KillTasklock => Signal::SIGKILL,
+                    _ => Signal::SIGTERM,
+                };
+                let Some(target) = target else { return false };
+                let from = now();
+                let hit = self.stage.signal(target.run, signal);
+                hit && self.tell(fault, from, Some(target.run), None)
+            }
+            Fault::KillJob | Fault::TermJob => {
+                let signal = match fault {
+                    Fault::KillJob => Signal::SIGKILL,
+                    _ => Signal::SIGTERM,
+                };
+                let job = target.and_then(|target| Some((target.run, job_of(target.pid)?)));
+                let Some((run, pid)) = job else { return false };
+                let from = now();
+                process::send(pid, signal);
+                self.tell(fault, from, Some(run), None)
+            }
+            Fault::FreezeTasklock => {
+                let Some(target) = target else { return false };
+                let from = now();
+                let hit = self.stage.signal(target.run, Signal::SIGSTOP);
+                hit && self.freeze(What::Tasklock, fault, Some(target.run), (from, lasts))
+            }
+            Fault::FreezeJob => {
+                let job = target.and_then(|target| Some((target.run, job_of(target.pid)?)));
+                let Some((run, pid)) = job else { return false };
+                let (from, started) = (now(), process::start_time(pid));
+                process::send(pid, Signal::SIGSTOP);
+                self.freeze(What::Job(pid, started), fault, Some(run), (from, lasts))
+            }
+            Fault::FreezeServer => {
+                if self.is_frozen(What::Server) {
+                    return false;
+                }
+                let from = now();
+                self.server().freeze();
+                self.freeze(What::Server, fault, None, (from, lasts))
+            }
+            // A server that is stopped would answer them when only we can let it go.
+            _ if self.is_frozen(What::Server) && talks_to_server(fault) => false,
+            Fault::DeleteKey => {
+                let from = now();
+                let key = format!("task_lock:{name}");
+                let deleted = self.server().number(&["DEL", &key]);
+                self.tell(fault, from, None, Some(name)) && deleted > 0
+            }
+            Fault::KillClients => {
+                let from = now();
+                kill_clients(self.server(), dice);
+                self.tell(fault, from, None, None)
+            }
+            Fault::FlushScripts => {
+                let from = now();
+                self.server().command(&["SCRIPT", "FLUSH"]);
+                self.tell(fault, from, None, None)
+            }
+            Fault::CutConnections => {
+                let from = now();
+                self.network().cut();
+                self.tell(fault, from, None, None)
+            }
+            Fault::Partition | Fault::SlowNetwork => {
+                let mode = match fault {
+                    Fault::SlowNetwork => Mode::Delay(short),
+                    _ if dice.is_multiple_of(3) => Mode::SwallowReplies,
+                    _ => Mode::BlackHole,
+                };
+                let from = now();
+                self.network().set(mode);
+                self.freeze(What::Network(mode), fault, None, (from, lasts))
+            }
+        }
+    }
+
+    fn server(&self) -> &'a Server {
+        let (server, _) = self.stage.arena.redis.as_ref().expect("a round on Redis");
+        server
+    }
+
+    fn network(&self) -> &'a Proxy {
+        let (_, proxy) = self.stage.arena.redis.as_ref().expect("a round on Redis");
+        proxy
+    }
+
+    /// Writes down what has been done.
+    fn tell(&self, fault: Fault, from: Nanos, run: Option<u32>, name: Option<&str>) -> bool {
+        let (to, name) = (now(), name.map(str::to_owned));
+        self.stage.history.add(&Record::Fault {
+            from,
+            to,
+            fault,
+            run,
+            name,
+        });
+        true
+    }
+
+    fn freeze(
+        &mut self,
+        what: What,
+        fault: Fault,
+        run: Option<u32>,
+        (from, lasts): (Nanos, Nanos),
+    ) -> bool {
+        let until = from + lasts;
+        self.frozen.push(Frozen {
+            what,
+            fault,
+            run,
+            from,
+            until,
+        });
+        true
+    }
+
+    fn is_frozen(&self, what: What) -> bool {
+        self.frozen.iter().any(|frozen| frozen.what == what)
+    }
+
+    /// Lets go what is due until then, each in its time.
+    fn let_go(&mut self, until: Nanos) {
+        while let Some(next) = (0..self.frozen.len())
+            .filter(|index| self.frozen[*index].until <= until)
+            .min_by_key(|index| self.frozen[*index].until)
+        {
+            let frozen = self.frozen.swap_remove(next);
+            if until < Nanos::MAX {
+                sleep_until(frozen.until);
+            }
+            match frozen.what {
+                What::Tasklock => {
+                    let run = frozen.run.unwrap_or_default();
+                    self.stage.signal(run, Signal::SIGCONT);
+                }
+                What::Job(pid, started) if process::start_time(pid) == started => {
+                    process::send(pid, Signal::SIGCONT);
+                }
+                What::Job(..) => {}
+                What::Server => self.server().thaw(),
+                What::Network(_) => {
+                    let mut others = self.frozen.iter().rev().map(|other| other.what);
+                    let mode = others.find_map(|what| match what {
+                        What::Network(mode) => Some(mode),
+                        _ => None,
+                    });
+                    self.network().set(mode.unwrap_or(Mode::Pass));
+                }
+            }
+            self.tell(frozen.fault, frozen.from, frozen.run, None);
+        }
+    }
+}
+
+fn talks_to_server(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::DeleteKey | Fault::KillClients | Fault::FlushScripts
+    )
+}
+
+/// The job of a tasklock.
+fn job_of(tasklock: i32) -> Option<i32> {
+    let path = format!("/proc/{tasklock}/task/{tasklock}/children");
+    let children = fs::read_to_string(path).ok()?;
+    children.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// All connections of tasklock, or one of them.
+fn kill_clients(server: &Server, dice: usize) {
+    if dice.is_multiple_of(2) {
+        server.command(&["CLIENT", "KILL", "USER", "default"]);
+        return;
+    }
+    let Value::BulkString(list) = server.command(&["CLIENT", "LIST"]) else {
+        return;
+    };
+    let list = String::from_utf8_lossy(&list).into_owned();
+    let ids: Vec<&str> = list
+        .lines()
+        .filter(|line| line.contains(" user=default "))
+        .filter_map(|line| line.split(' ').next()?.strip_prefix("id="))
+        .collect();
+    if !ids.is_empty() {
+        // It may have gone by itself: then this kills nobody.
+        server.command(&["CLIENT", "KILL", "ID", ids[dice % ids.len()]]);
+    }
+}
+
+fn nanos(duration: Duration) -> Nanos {
+    Nanos::try_from(duration.as_nanos()).unwrap()
+}
+
+fn sleep_until(at: Nanos) {
+    let left = at.saturating_sub(now());
+    thread::sleep(Duration::from_nanos(left));
+}
