@@ -144,9 +144,9 @@ impl Watched {
     #[track_caller]
     pub(crate) fn wait_for_copies(&self) {
         let master = self.master();
-        // WAIT is about what was there at the connection's last command.
-        master.command(&["PING"]);
-        assert_eq!(master.number(&["WAIT", "2", "30000"]), 2);
+        for replica in self.replicas() {
+            wait_for_copy(master, replica);
+        }
     }
 
     /// Has its replicas hear nothing more from `server`.
@@ -202,6 +202,17 @@ pub(crate) fn url_of(sentinels: &[SocketAddr]) -> String {
 #[track_caller]
 pub(crate) fn role(server: &Server) -> String {
     server.info("replication")["role"].clone()
+}
+
+/// Waits until `replica` has what `master` has. (WAIT is about what its own connection wrote.)
+#[track_caller]
+pub(crate) fn wait_for_copy(master: &Server, replica: &Server) {
+    let offset = |server: &Server| -> u64 {
+        let offset = &server.info("replication")["master_repl_offset"];
+        offset.parse().unwrap()
+    };
+    let wanted = offset(master);
+    wait_until(|| offset(replica) >= wanted);
 }
 
 /// Has a Sentinel look around more often than it does by itself. Not more than that: it
