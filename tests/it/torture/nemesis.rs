@@ -100,7 +100,11 @@ impl<'a> Nemesis<'a> {
         let dice = self.rng.below(1000);
         // While the server is stopped, nothing else happens either.
         let one_in = if fault == Fault::FreezeServer { 4 } else { 2 };
-        let lasts = nanos(if dice.is_multiple_of(one_in) { long } else { short });
+        let lasts = nanos(if dice.is_multiple_of(one_in) {
+            long
+        } else {
+            short
+        });
         let target = self.rng.pick(&self.stage.living()).copied();
         let name = NAMES[self.rng.below(NAMES.len())];
         match fault {
