@@ -6,6 +6,7 @@
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use redis::Value;
 
@@ -16,6 +17,8 @@ use super::wait_until;
 /// One command as reported.
 #[derive(Clone, Debug)]
 struct Seen {
+    /// By the server's clock, since 1970.
+    at: Duration,
     /// The client's address, or `lua` for a command that a script called.
     client: String,
     words: Vec<String>,
@@ -80,6 +83,17 @@ impl<'a> Monitor<'a> {
         self.select(|client| client == "lua")
     }
 
+    /// [`Monitor::in_scripts`], each with the time since 1970 by the server's clock.
+    #[track_caller]
+    pub(crate) fn in_scripts_timed(&self) -> Vec<(Duration, Vec<String>)> {
+        self.catch_up();
+        let seen = self.seen.lock().unwrap();
+        let in_scripts = seen.iter().filter(|seen| seen.client == "lua");
+        in_scripts
+            .map(|seen| (seen.at, seen.words.clone()))
+            .collect()
+    }
+
     /// Waits until the server has reported everything up to now.
     #[track_caller]
     fn catch_up(&self) {
@@ -114,7 +128,7 @@ impl Drop for Monitor<'_> {
 
 /// Reads `+1339518083.107412 [0 127.0.0.1:60866] "set" "key" "a \"quoted\" value"`.
 fn parse(line: &str) -> Option<Seen> {
-    let (_, rest) = line.split_once('[')?;
+    let (at, rest) = line.strip_prefix('+')?.split_once(" [")?;
     let (origin, mut rest) = rest.split_once("] ")?;
     let (_database, client) = origin.split_once(' ')?;
     let mut words = Vec::new();
@@ -123,7 +137,10 @@ fn parse(line: &str) -> Option<Seen> {
         words.push(word);
         rest = after;
     }
+    let (seconds, micros) = at.split_once('.')?;
+    let seconds = Duration::from_secs(seconds.parse().ok()?);
     Some(Seen {
+        at: seconds + Duration::from_micros(micros.parse().ok()?),
         client: client.to_owned(),
         words,
     })
@@ -167,6 +184,7 @@ fn unquote(text: &str) -> Option<(String, &str)> {
 fn a_reported_line_is_read_with_its_escapes() {
     let line = r#"+1339518083.107412 [0 127.0.0.1:60866] "set" "a key" "a \"b\"\x00\n\xc3\xa9""#;
     let seen = parse(line).unwrap();
+    assert_eq!(seen.at, Duration::from_micros(1_339_518_083_107_412));
     assert_eq!(seen.client, "127.0.0.1:60866");
     assert_eq!(seen.words, ["set", "a key", "a \"b\"\0\né"]);
 

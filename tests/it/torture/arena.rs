@@ -10,6 +10,9 @@ use crate::support::scratch::Scratch;
 /// The locks of a round.
 pub(crate) const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
+/// Those of them that have several places.
+pub(crate) const SEVERAL: [&str; 2] = ["c", "d"];
+
 /// A store of its own, and a directory of its own.
 pub(crate) struct Arena {
     pub(crate) scratch: Scratch,

@@ -12,9 +12,11 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
+use redis::Value;
 
-use super::arena::{Arena, NAMES};
-use super::history::{History, Record, now};
+use super::arena::{Arena, NAMES, SEVERAL};
+use super::fault::Fault;
+use super::history::{History, Nanos, Record, now};
 use super::rng::Rng;
 use super::role::{Job, ROLE, Role};
 use crate::support::process;
@@ -22,6 +24,11 @@ use crate::support::tasklock::Tasklock;
 
 /// The least and the largest ttl of a run, in milliseconds.
 const TTL: (usize, usize) = (1000, 3000);
+
+/// How long a key of the recipe lives, in milliseconds.
+const RECIPE_PX: u64 = 2000;
+/// A job on the recipe may begin this long after its key was asked for: it has more than enough left.
+const RECIPE_VALID: Nanos = 1_000_000_000;
 
 /// What the threads of a round share.
 pub(crate) struct Stage<'a> {
@@ -132,6 +139,8 @@ impl Drop for Stage<'_> {
 struct Plan {
     name: &'static str,
     ttl: Duration,
+    /// None: a single try.
+    wait: Option<Duration>,
     slots: u32,
     lasts: Duration,
     code: i32,
@@ -150,10 +159,15 @@ impl Plan {
         };
         // A run that is killed closes its lock until the lease ends: the shorter the better.
         let ttl = rng.millis(TTL.0, TTL.1).min(rng.millis(TTL.0, TTL.1));
+        let name = NAMES[rng.below(NAMES.len())];
+        // Runs of different numbers share one line.
+        let slots = u32::try_from(rng.below(3) + 1).unwrap();
+        let wait = rng.millis(300, 6000);
         Plan {
-            name: NAMES[rng.below(NAMES.len())],
+            name,
             ttl,
-            slots: 1,
+            wait: (!rng.one_in(3)).then_some(wait),
+            slots: if SEVERAL.contains(&name) { slots } else { 1 },
             lasts,
             // Below those that mean something.
             code: i32::try_from(rng.below(60)).unwrap(),
@@ -167,6 +181,12 @@ impl Plan {
         let mut tasklock = Tasklock::named(self.name, url)
             .args(["--ttl", &format!("{}ms", self.ttl.as_millis())])
             .args(["--reason", &run.to_string()]);
+        if let Some(wait) = self.wait {
+            tasklock = tasklock.args(["--wait", &format!("{}ms", wait.as_millis())]);
+        }
+        if SEVERAL.contains(&self.name) {
+            tasklock = tasklock.args(["--slots", &self.slots.to_string()]);
+        }
         if self.verbose {
             tasklock = tasklock.args(["-vv", "--log-format", "json"]);
         }
@@ -200,6 +220,47 @@ pub(crate) fn use_tasklock(stage: &Stage<'_>, mut rng: Rng) {
         if status.code() != Some(plan.code) {
             thread::sleep(rng.millis(2, 30));
         }
+    }
+}
+
+/// Runs jobs on the plain recipe, which is careful enough not to outlast its key, and to take no
+/// key for its own that is not. What it deletes may be another's all the same.
+pub(crate) fn use_recipe(stage: &Stage<'_>, mut rng: Rng) {
+    let Some((server, _)) = &stage.arena.redis else {
+        return;
+    };
+    while !stage.is_over() {
+        let plan = Plan {
+            slots: 1,
+            lasts: rng.millis(1, 300),
+            stubborn: false,
+            ..Plan::draw(&mut rng)
+        };
+        let run = stage.next_run();
+        let (key, mine) = (format!("task_lock:{}", plan.name), run.to_string());
+        let latest = now() + RECIPE_VALID;
+        let px = RECIPE_PX.to_string();
+        let set = server.command(&["SET", &key, &mine, "NX", "PX", &px]);
+        if set == Value::Okay {
+            if now() < latest {
+                stage.asked(&plan, run, true);
+                let job = stage.job(&plan, run, Some(plan.name.to_owned()));
+                let status = job.start(&stage.role_words).wait().unwrap();
+                stage.exited(run, status);
+            }
+            let from = now();
+            let deleted = server.text(&["GETDEL", &key]);
+            if deleted.is_some_and(|deleted| deleted != mine) {
+                stage.history.add(&Record::Fault {
+                    from,
+                    to: now(),
+                    fault: Fault::DeleteKey,
+                    run: None,
+                    name: Some(plan.name.to_owned()),
+                });
+            }
+        }
+        thread::sleep(rng.millis(20, 200));
     }
 }
 

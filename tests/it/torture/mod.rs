@@ -32,6 +32,7 @@ mod resource;
 mod rng;
 mod role;
 mod round;
+mod server_log;
 
 /// How long one round lasts at most, and the rounds of the suite.
 const ROUND: Duration = Duration::from_secs(10);

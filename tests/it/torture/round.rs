@@ -15,6 +15,7 @@ use super::leftover;
 use super::nemesis::Nemesis;
 use super::rng::Rng;
 use super::role::Role;
+use super::server_log;
 use crate::support::PATIENCE;
 use nix::sys::signal::Signal;
 
@@ -22,6 +23,7 @@ use nix::sys::signal::Signal;
 const CLIENTS: u64 = 8;
 /// Streams of random numbers: the clients' are those from 0 on.
 const NEMESIS: u64 = 1000;
+const RECIPE: u64 = 2000;
 /// One for each processor of a small machine.
 const WITNESSES: usize = 2;
 
@@ -50,10 +52,15 @@ impl Round {
         let arena = Arena::new(self.topology);
         let stage = Stage::new(&arena, role_words);
         let witnesses = self.witnesses(&stage);
+        let monitor = arena.redis.as_ref().map(|(server, _)| server.monitor());
         let faults = thread::scope(|scope| {
             for number in 0..CLIENTS {
                 let rng = Rng::new(self.seed, number);
                 scope.spawn(|| client::use_tasklock(&stage, rng));
+            }
+            if self.seed.is_multiple_of(2) {
+                let rng = Rng::new(self.seed, RECIPE);
+                scope.spawn(|| client::use_recipe(&stage, rng));
             }
             let _end = Ending(&stage);
             let nemesis = Nemesis::new(&stage, self.topology, Rng::new(self.seed, NEMESIS));
@@ -64,6 +71,9 @@ impl Round {
         });
         leftover::look(&arena, &stage.history);
         drop(witnesses);
+        if let Some(monitor) = monitor {
+            server_log::tell(&monitor.in_scripts_timed(), &stage.history);
+        }
         let findings = checker::check(&stage.history.read(), self.topology);
         if !findings.breaches.is_empty() {
             self.tell(&findings, &arena);

@@ -17,11 +17,11 @@ struct Waiter {
     slots: u32,
 }
 
-/// The line of one lock, and the last fence of each of its places.
+/// The line of one lock, and of each of its places the last run and its fence.
 #[derive(Debug, Default)]
 struct Lock {
     line: BTreeMap<u64, Waiter>,
-    fences: BTreeMap<u32, u64>,
+    grants: BTreeMap<u32, (u32, u64)>,
 }
 
 pub(super) fn check(history: &[Record], view: &View<'_>, findings: &mut Findings) {
@@ -66,6 +66,11 @@ pub(super) fn check(history: &[Record], view: &View<'_>, findings: &mut Findings
 /// Whoever is granted a place is the first in line who may use it.
 fn check_grant(lock: &mut Lock, findings: &mut Findings, at: Nanos, grant: (u32, u32, u64)) {
     let (run, slot, fence) = grant;
+    let last = lock.grants.insert(slot, (run, fence));
+    if last == Some((run, fence)) {
+        // Its own place, which the server had forgotten.
+        return;
+    }
     let mine = lock.line.iter().find(|(_, waiter)| waiter.run == run);
     let mine = mine.map_or(u64::MAX, |(ticket, _)| *ticket);
     let ahead = lock
@@ -79,8 +84,9 @@ fn check_grant(lock: &mut Lock, findings: &mut Findings, at: Nanos, grant: (u32,
         );
         findings.found_for_certain(Rule::Order, at, story);
     }
-    let last = lock.fences.insert(slot, fence).unwrap_or(0);
-    if fence <= last {
+    if let Some((_, last)) = last
+        && fence <= last
+    {
         let story = format!("run {run} was granted place {slot} with fence {fence} after {last}");
         findings.found_for_certain(Rule::Fence, at, story);
     }

@@ -310,6 +310,27 @@ fn places_are_apart_and_no_more_than_there_are() {
 }
 
 #[test]
+fn tasklock_and_the_recipe_exclude_each_other_unless_somebody_deleted_the_key() {
+    let by_recipe = |record: &mut Record| match record {
+        Record::Asked { recipe, .. } => *recipe = true,
+        Record::Start { fence, read, .. } => (*fence, *read) = (None, None),
+        Record::End { wrote, .. } => *wrote = None,
+        _ => {}
+    };
+    for elder in [1, 2] {
+        let both = Story::default()
+            .ran(1, 0, (100, 200), 1)
+            .ran(2, 0, (150, 250), 2)
+            .change(elder, by_recipe);
+        both.expect_broken(&[Rule::Overlap]);
+        let deleted = both.clone().fault(Fault::DeleteKey, None, (120, 121));
+        assert_eq!(deleted.expect_clean().allowed.len(), 1);
+        both.fault(Fault::DeleteKey, None, (80, 81))
+            .expect_broken(&[Rule::Overlap]);
+    }
+}
+
+#[test]
 fn a_fence_that_does_not_grow_is_a_breach() {
     let set = |number: u64| {
         move |record: &mut Record| {
