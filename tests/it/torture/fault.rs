@@ -37,6 +37,10 @@ pub(crate) enum Fault {
     FlushScripts,
     /// The network closes connections.
     CutConnections,
+    /// The network passes nothing on, or no replies, for some and not for others.
+    Partition,
+    /// The network is slow for some.
+    SlowNetwork,
 }
 
 /// What may come of a fault. Everything else is a breach. Fences grow, whatever happens.
@@ -86,6 +90,8 @@ impl Fault {
             Fault::KillClients,
             Fault::FlushScripts,
             Fault::CutConnections,
+            Fault::Partition,
+            Fault::SlowNetwork,
         ];
         match topology {
             Topology::Local => TO_PROCESSES,
@@ -113,7 +119,7 @@ impl Fault {
                 signal: None,
             },
             // Guarantee 2: whoever cannot refresh has killed its job before the lease can end.
-            Fault::FreezeServer => Verdict {
+            Fault::FreezeServer | Fault::Partition | Fault::SlowNetwork => Verdict {
                 loss: true,
                 turn: true,
                 ..NOTHING

@@ -16,6 +16,7 @@ use super::fault::{Fault, Topology};
 use super::history::{Nanos, Record, now};
 use super::rng::Rng;
 use crate::support::process;
+use crate::support::proxy::{Mode, Proxy};
 use crate::support::redis::Server;
 
 /// From one fault to the next, in milliseconds.
@@ -25,7 +26,7 @@ const PAUSE: (usize, usize) = (20, 300);
 const SHORT: (usize, usize) = (30, 400);
 const LONG: (usize, usize) = (1200, 3800);
 
-/// Something that is stopped, until it is let go.
+/// Something that is stopped or in the way, until it is let go.
 #[derive(Debug)]
 struct Frozen {
     what: What,
@@ -35,13 +36,14 @@ struct Frozen {
     until: Nanos,
 }
 
-/// What is stopped.
+/// What is stopped or in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
     Tasklock,
     /// Its pid, and when it started: the pid may be another's by the end.
     Job(i32, Option<u64>),
     Server,
+    Network(Mode),
 }
 
 /// One who does harm.
@@ -151,7 +153,7 @@ impl<'a> Nemesis<'a> {
                 self.freeze(What::Server, fault, None, (from, lasts))
             }
             // A server that is stopped would answer them when only we can let it go.
-            _ if self.is_frozen(What::Server) && fault != Fault::CutConnections => false,
+            _ if self.is_frozen(What::Server) && talks_to_server(fault) => false,
             Fault::DeleteKey => {
                 let from = now();
                 let key = format!("task_lock:{name}");
@@ -170,10 +172,18 @@ impl<'a> Nemesis<'a> {
             }
             Fault::CutConnections => {
                 let from = now();
-                if let Some((_, proxy)) = &self.stage.arena.redis {
-                    proxy.cut();
-                }
+                self.network().cut();
                 self.tell(fault, from, None, None)
+            }
+            Fault::Partition | Fault::SlowNetwork => {
+                let mode = match fault {
+                    Fault::SlowNetwork => Mode::Delay(short),
+                    _ if dice.is_multiple_of(3) => Mode::SwallowReplies,
+                    _ => Mode::BlackHole,
+                };
+                let from = now();
+                self.network().set(mode);
+                self.freeze(What::Network(mode), fault, None, (from, lasts))
             }
         }
     }
@@ -181,6 +191,11 @@ impl<'a> Nemesis<'a> {
     fn server(&self) -> &'a Server {
         let (server, _) = self.stage.arena.redis.as_ref().expect("a round on Redis");
         server
+    }
+
+    fn network(&self) -> &'a Proxy {
+        let (_, proxy) = self.stage.arena.redis.as_ref().expect("a round on Redis");
+        proxy
     }
 
     /// Writes down what has been done.
@@ -238,10 +253,25 @@ impl<'a> Nemesis<'a> {
                 }
                 What::Job(..) => {}
                 What::Server => self.server().thaw(),
+                What::Network(_) => {
+                    let mut others = self.frozen.iter().rev().map(|other| other.what);
+                    let mode = others.find_map(|what| match what {
+                        What::Network(mode) => Some(mode),
+                        _ => None,
+                    });
+                    self.network().set(mode.unwrap_or(Mode::Pass));
+                }
             }
             self.tell(frozen.fault, frozen.from, frozen.run, None);
         }
     }
+}
+
+fn talks_to_server(fault: Fault) -> bool {
+    matches!(
+        fault,
+        Fault::DeleteKey | Fault::KillClients | Fault::FlushScripts
+    )
 }
 
 /// The job of a tasklock.
