@@ -7,17 +7,31 @@
 //! came last; a holder named there that has no kernel lock is a crashed one. The
 //! file is never removed, or two runs could lock two files of the same name.
 //!
+//! A lock of several places has a file for each. Who waits stands in line in
+//! one more file ([`line`]), made by the first who has to; what is done already
+//! stands in another ([`once`]), made by the first run that asks for it.
+//!
 //! Promised: one holder at a time, fences that grow, and that nothing outside
 //! the directory is touched. Where somebody *deletes* the lock file of a holder,
 //! the next run cannot see it and is admitted, until the holder's next refresh:
 //! that puts the file back, or finds the other run there and answers "lost".
+//! Where somebody deletes the file of a line, those in it and those who come
+//! later do not know the order between them, until each has asked again.
+//! A waiter that is stopped (SIGSTOP) keeps its place; while a place is free
+//! that it does not take for a second, those behind it pass it over.
 //! Not promised: anything on network file systems, or against users who may
 //! write to the same directory.
 
+mod bell;
 mod directory;
 mod file_name;
+mod line;
 mod lock_file;
+mod once;
+mod patience;
 mod record;
+mod request;
+mod wait;
 
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
@@ -25,17 +39,27 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::store::{
-    Acquire, Ask, Claim, End, Grant, Held, LockName, Loss, Refresh, Release, Slot, Status, Store,
-    StoreError, Token, Unlock, Unlocked,
+    Acquire, Ask, Claim, End, Grant, Held, LockName, Loss, Once, Refresh, Release, Slot, Status,
+    Store, StoreError, Token, Unlock, Unlocked,
 };
 use directory::{Directory, Place};
-use lock_file::{Hold, LockFile, Look, Taken};
+use line::Line;
+use lock_file::{Hold, LockFile, Look};
+use once::OnceFile;
+use patience::Patience;
+use record::Moment;
+use request::{Manner, Outcome, Request, Unclaimed};
+use wait::{Turn, Wait};
 
 /// Locks as files of this host.
 #[derive(Debug)]
 pub struct LocalStore {
     place: Place,
-    holds: HashMap<LockName, Hold>,
+    holds: Vec<Hold>,
+    /// The one that asked last is the last.
+    waits: Vec<Wait>,
+    /// What single tries saw free, and reserved for those in line.
+    unclaimed: HashMap<LockName, Unclaimed>,
     /// Released or withdrawn here. A token never leaves its process while it
     /// holds a lock, so that memory is enough.
     spent: Vec<Token>,
@@ -57,20 +81,145 @@ impl LocalStore {
     fn at(place: Place) -> LocalStore {
         LocalStore {
             place,
-            holds: HashMap::new(),
+            holds: Vec::new(),
+            waits: Vec::new(),
+            unclaimed: HashMap::new(),
             spent: Vec::new(),
         }
     }
 
-    /// Our hold of the lock that `claim` means.
+    /// Our hold for `claim`.
     fn hold(&mut self, claim: &Claim) -> Option<&mut Hold> {
-        self.holds
-            .get_mut(&claim.name)
-            .filter(|hold| hold.token == claim.token)
+        self.holds.iter_mut().find(|hold| hold.token == claim.token)
     }
 
     fn find(&self) -> Result<Option<Directory>, StoreError> {
         Directory::find(&self.place)
+    }
+
+    /// Keeps the place that was granted.
+    fn keep(&mut self, hold: Box<Hold>) -> Acquire {
+        let grant = hold.grant();
+        self.holds.push(*hold);
+        Acquire::Granted(grant)
+    }
+
+    /// Tries until the answer is to be believed.
+    fn try_once(&mut self, request: &Request<'_>) -> Result<Acquire, StoreError> {
+        let name = &request.claim.name;
+        let line = Line::new(request.directory, name);
+        let mut patience = Patience::new();
+        loop {
+            let reserved = wait::reserved(&line.waiters()?);
+            let refusal = match self.attempt(request, reserved)? {
+                Outcome::Ours(hold) => return Ok(self.keep(hold)),
+                Outcome::Done(done) => return Ok(Acquire::Done(done)),
+                Outcome::Refused(refusal) => refusal,
+            };
+            if refusal.is_settled(&patience) {
+                return Ok(match refusal.only_cooling_down() {
+                    Some(remaining) => Acquire::CoolingDown { remaining },
+                    None if refusal.reserved.is_some() => Acquire::Reserved {
+                        first: line.first(),
+                    },
+                    None => Acquire::Held(refusal.held.unwrap_or_default()),
+                });
+            }
+            patience.pause();
+        }
+    }
+
+    /// One try that remembers what it saw of those in line.
+    fn attempt(&mut self, request: &Request<'_>, reserved: u32) -> Result<Outcome, StoreError> {
+        let name = &request.claim.name;
+        let mut unclaimed = self.unclaimed.remove(name);
+        let outcome = request.attempt(reserved, Manner::Plain, &mut unclaimed);
+        if let Some(unclaimed) = unclaimed {
+            self.unclaimed.insert(name.clone(), unclaimed);
+        }
+        outcome
+    }
+
+    /// Tries, and joins the line if nothing came of it.
+    fn try_in_line(&mut self, request: &Request<'_>) -> Result<Acquire, StoreError> {
+        let line = Line::new(request.directory, &request.claim.name);
+        let reserved = wait::reserved(&line.waiters()?);
+        if reserved < request.claim.slots {
+            match self.attempt(request, reserved)? {
+                Outcome::Ours(hold) => return Ok(self.keep(hold)),
+                Outcome::Done(done) => return Ok(Acquire::Done(done)),
+                Outcome::Refused(_) => {}
+            }
+        }
+        let wait = Wait::join(request)?;
+        self.ask_in_line(request, wait, Some(Patience::new()))
+    }
+
+    /// Asks for somebody who stands in line, and stays there unless that settles it.
+    fn ask_in_line(
+        &mut self,
+        request: &Request<'_>,
+        mut wait: Wait,
+        patience: Option<Patience>,
+    ) -> Result<Acquire, StoreError> {
+        match wait.ask(request, patience) {
+            // Every way out but the last two drops the wait, and leaves the line with it.
+            Ok(Turn::Ours(hold)) => Ok(self.keep(hold)),
+            Ok(Turn::Done(done)) => Ok(Acquire::Done(done)),
+            Ok(Turn::CoolingDown(remaining)) => Ok(Acquire::CoolingDown { remaining }),
+            Ok(Turn::Queued(queued)) => {
+                self.waits.push(wait);
+                Ok(Acquire::Queued(queued))
+            }
+            Err(error) => {
+                self.waits.push(wait);
+                Err(error)
+            }
+        }
+    }
+
+    /// Notes what is to outlive the hold and marks its place free, if it is still ours.
+    fn settle(
+        directory: &Directory,
+        hold: &Hold,
+        claim: &Claim,
+        end: End,
+    ) -> Result<Release, StoreError> {
+        let file = LockFile::new(directory, &hold.name, hold.slot);
+        let fate = file.fate(hold)?;
+        // Before the place is free: the next run has to find it.
+        let noted = match fate {
+            Release::NotOurs(_) => Ok(()),
+            Release::Released | Release::Forgotten => note(directory, hold, claim, end),
+        };
+        if fate == Release::Released {
+            file.release(hold, end);
+        }
+        noted.map(|()| fate)
+    }
+
+    /// The places of `name` that were ever used, from 0 on, as far as they still exist.
+    fn places(directory: &Directory, name: &LockName) -> Result<Vec<Option<Look>>, StoreError> {
+        let files = directory.file_names()?;
+        let slots = files
+            .iter()
+            .filter_map(|file| file_name::slot_of(name, file));
+        let last = slots.max().unwrap_or(0);
+        (0..=last)
+            .map(|slot| LockFile::new(directory, name, slot).look())
+            .collect()
+    }
+}
+
+/// Records what the end of a run means for those to come.
+fn note(directory: &Directory, hold: &Hold, claim: &Claim, end: End) -> Result<(), StoreError> {
+    match (end, &hold.attempt) {
+        (End::Succeeded { waited }, _) if claim.once != Once::default() => {
+            let asked = Moment::now().before(waited);
+            OnceFile::lock(directory, &hold.name)?.succeed(&claim.once, asked)
+        }
+        (End::Unstarted, Some(tick)) => OnceFile::lock(directory, &hold.name)?.take_back(tick),
+        _ => Ok(()),
     }
 }
 
@@ -78,7 +227,7 @@ impl Store for LocalStore {
     fn acquire(
         &mut self,
         claim: &Claim,
-        _ask: Ask,
+        ask: Ask,
         _timeout: Duration,
     ) -> Result<Acquire, StoreError> {
         if self.spent.contains(&claim.token) {
@@ -87,41 +236,40 @@ impl Store for LocalStore {
         if let Some(hold) = self.hold(claim) {
             return Ok(Acquire::Granted(hold.grant()));
         }
-        let lock = LockFile::new(Directory::open(&self.place)?, &claim.name);
-        Ok(match lock.take(claim)? {
-            Taken::Ours(hold) => {
-                let grant = hold.grant();
-                self.holds.insert(claim.name.clone(), hold);
-                Acquire::Granted(grant)
+        let directory = Directory::open(&self.place)?;
+        let request = Request::new(&directory, claim, ask.waited);
+        let mut waits = self.waits.iter();
+        match waits.position(|wait| wait.token == claim.token) {
+            Some(place) => {
+                let wait = self.waits.remove(place);
+                self.ask_in_line(&request, wait, None)
             }
-            Taken::Theirs(held) => Acquire::Held(held),
-        })
+            None if ask.in_line => self.try_in_line(&request),
+            None => self.try_once(&request),
+        }
     }
 
     fn bell(&self) -> Option<BorrowedFd<'_>> {
-        None
+        self.waits.last().and_then(Wait::bell)
     }
 
     fn refresh(
         &mut self,
         claim: &Claim,
-        _grant: &Grant,
+        grant: &Grant,
         _timeout: Duration,
     ) -> Result<Refresh, StoreError> {
-        let lock = LockFile::new(Directory::open(&self.place)?, &claim.name);
+        let directory = Directory::open(&self.place)?;
         let answer = match self.hold(claim) {
-            Some(hold) => lock.refresh(hold)?,
-            None => Refresh::Lost(match lock.look()? {
-                Some(Look {
-                    held: Some(held), ..
-                }) => Loss::TakenOver(held),
-                _ => Loss::FenceMoved,
-            }),
+            Some(hold) => LockFile::new(&directory, &claim.name, hold.slot).refresh(hold)?,
+            None => {
+                let look = LockFile::new(&directory, &claim.name, grant.slot).look()?;
+                let held = look.and_then(|look| look.held);
+                Refresh::Lost(held.map_or(Loss::FenceMoved, Loss::TakenOver))
+            }
         };
-        if let Refresh::Lost(_) = answer
-            && self.hold(claim).is_some()
-        {
-            self.holds.remove(&claim.name);
+        if let Refresh::Lost(_) = answer {
+            self.holds.retain(|hold| hold.token != claim.token);
         }
         Ok(answer)
     }
@@ -129,27 +277,28 @@ impl Store for LocalStore {
     fn release(
         &mut self,
         claim: &Claim,
-        _end: End,
+        end: End,
         _timeout: Duration,
     ) -> Result<Release, StoreError> {
         let repeated = self.spent.contains(&claim.token);
         if !repeated {
             self.spent.push(claim.token.clone());
         }
-        let hold = match self.hold(claim) {
-            Some(_) => self.holds.remove(&claim.name),
-            None if repeated => return Ok(Release::Released),
-            None => None,
-        };
+        self.waits.retain(|wait| wait.token != claim.token);
+        let mut holds = self.holds.iter();
+        let ours = holds.position(|hold| hold.token == claim.token);
+        let hold = ours.map(|place| self.holds.swap_remove(place));
+        if hold.is_none() && repeated {
+            return Ok(Release::Released);
+        }
         // From here on every way out drops the hold, and the lock with it.
-        let directory = self.find();
-        let answer = match (directory, &hold) {
-            (Ok(Some(directory)), Some(hold)) => {
-                LockFile::new(directory, &claim.name).release(hold)
-            }
-            (Ok(Some(directory)), None) => LockFile::new(directory, &claim.name)
-                .look()
-                .map(|look| Release::NotOurs(look.and_then(|look| look.held))),
+        let answer = match (self.find(), &hold) {
+            (Ok(Some(directory)), Some(hold)) => Self::settle(&directory, hold, claim, end),
+            (Ok(Some(directory)), None) => (0..claim.slots.max(1))
+                .map(|slot| LockFile::new(&directory, &claim.name, slot).look())
+                .find_map(|look| look.map(|look| look?.held).transpose())
+                .transpose()
+                .map(Release::NotOurs),
             (Ok(None), Some(_)) => Ok(Release::Forgotten),
             (Ok(None), None) => Ok(Release::NotOurs(None)),
             (Err(error), _) => Err(error),
@@ -161,18 +310,24 @@ impl Store for LocalStore {
     }
 
     fn inspect(&mut self, name: &LockName, _timeout: Duration) -> Result<Status, StoreError> {
-        let look = match self.find()? {
-            Some(directory) => LockFile::new(directory, name).look()?,
-            None => None,
+        let Some(directory) = self.find()? else {
+            return Ok(Status {
+                slots: vec![Slot::default()],
+                waiting: Some(0),
+            });
         };
-        let slot = look.map_or_else(Default::default, |look| Slot {
-            fence: look.fence(),
-            held: look.held,
-            cooling_down: None,
-        });
+        let slot = |look: Option<Look>| {
+            look.map_or_else(Slot::default, |look| Slot {
+                fence: look.fence(),
+                cooling_down: look.cooling_down(),
+                held: look.held,
+            })
+        };
+        let slots = Self::places(&directory, name)?;
+        let waiting = Line::new(&directory, name).waiters()?.len();
         Ok(Status {
-            slots: vec![slot],
-            waiting: None,
+            slots: slots.into_iter().map(slot).collect(),
+            waiting: u32::try_from(waiting).ok(),
         })
     }
 
@@ -186,30 +341,45 @@ impl Store for LocalStore {
         let Some(directory) = self.find()? else {
             return Ok(Vec::new());
         };
-        let lock = LockFile::new(directory, name);
-        let Some(Look {
-            record,
-            held: Some(held),
-        }) = lock.look()?
-        else {
-            return Ok(Vec::new());
-        };
-        let unlocked = match (how, record) {
-            (Unlock::Force, record) => {
-                lock.replace(record)?;
-                Unlocked::Freed(held)
+        let mut unlocked = Vec::new();
+        for (slot, look) in (0..).zip(Self::places(&directory, name)?) {
+            let file = LockFile::new(&directory, name, slot);
+            match (how, look) {
+                (
+                    Unlock::Force,
+                    Some(Look {
+                        record,
+                        held: Some(held),
+                    }),
+                ) => {
+                    file.replace(record)?;
+                    unlocked.push(Unlocked::Freed(held));
+                }
+                (Unlock::Force, Some(look)) if look.cooling_down().is_some() => file.warm()?,
+                (
+                    Unlock::Ask,
+                    Some(Look {
+                        record: Some(record),
+                        held: Some(held),
+                    }),
+                ) if record.holder.is_some() => {
+                    file.mark(record.fence, by)?;
+                    unlocked.push(Unlocked::Asked(Held {
+                        revoked: true,
+                        ..held
+                    }));
+                }
+                // Locked by something else than tasklock, which reads no markers.
+                (
+                    Unlock::Ask,
+                    Some(Look {
+                        held: Some(held), ..
+                    }),
+                ) => unlocked.push(Unlocked::CannotAsk(held)),
+                (_, _) => {}
             }
-            (Unlock::Ask, Some(record)) if record.holder.is_some() => {
-                lock.mark(record.fence, by)?;
-                Unlocked::Asked(Held {
-                    revoked: true,
-                    ..held
-                })
-            }
-            // Locked by something else than tasklock, which reads no markers.
-            (Unlock::Ask, _) => Unlocked::CannotAsk(held),
-        };
-        Ok(vec![unlocked])
+        }
+        Ok(unlocked)
     }
 }
 

@@ -33,6 +33,7 @@
 
 mod answer;
 mod failure;
+mod line;
 mod link;
 pub(crate) mod tls;
 mod wire;
@@ -48,25 +49,26 @@ use redis::Value;
 pub use tls::TlsFiles;
 
 use self::answer::Words;
+use self::line::Line;
 use self::link::Link;
 use self::tls::Tls;
 use super::{
     Acquire, Ask, Claim, End, Grant, LockName, Refresh, Release, Status, Store, StoreError,
-    StoreErrorKind, Unlock, Unlocked,
+    StoreErrorKind, Token, Unlock, Unlocked,
 };
 
-/// A step, with what every step begins with before it.
+/// A step, with what it builds on before it.
 macro_rules! script {
-    ($file:literal) => {
-        concat!(include_str!("redis/state.lua"), include_str!($file))
+    ($($file:literal)+) => {
+        concat!(include_str!("redis/state.lua"), $(include_str!($file)),+)
     };
 }
 
-const ACQUIRE: &str = script!("redis/acquire.lua");
+const ACQUIRE: &str = script!("redis/line.lua" "redis/acquire.lua");
 const REFRESH: &str = script!("redis/refresh.lua");
-const RELEASE: &str = script!("redis/release.lua");
-const INSPECT: &str = script!("redis/inspect.lua");
-const UNLOCK: &str = script!("redis/unlock.lua");
+const RELEASE: &str = script!("redis/line.lua" "redis/release.lua");
+const INSPECT: &str = script!("redis/line.lua" "redis/inspect.lua");
+const UNLOCK: &str = script!("redis/line.lua" "redis/unlock.lua");
 
 /// Where a server is and how to log in. Its `Display` is the URL without user and password.
 #[derive(Debug)]
@@ -176,6 +178,10 @@ pub struct RedisStore {
     server: Arc<Server>,
     key_prefix: String,
     link: Link,
+    /// Of the run that stands in line.
+    line: Option<Line>,
+    /// Of the run that holds a lock: its place.
+    place: Option<(Token, u32)>,
 }
 
 impl RedisStore {
@@ -187,28 +193,33 @@ impl RedisStore {
             link: Link::new(Arc::clone(&server)),
             server,
             key_prefix,
+            line: None,
+            place: None,
         }
+    }
+
+    fn key(&self, name: &LockName) -> String {
+        format!("{}{name}", self.key_prefix)
     }
 
     /// Runs `script` on the keys of `name`, and reads its answer with `read`.
     fn step<T>(
         &mut self,
         script: &Script<'_>,
-        timeout: Duration,
-        read: impl FnOnce(&mut Words) -> Option<T>,
+        limit: Limit,
+        read: impl FnOnce(Words) -> Option<T>,
     ) -> Result<T, StoreError> {
-        let key = format!("{}{}", self.key_prefix, script.name);
+        let key = self.key(script.name);
         let mut eval = redis::cmd("EVAL");
         eval.arg(script.text)
             .arg(2)
             .arg(&key)
             .arg(format!("{{{key}}}:st"))
             .arg(script.args);
-        let deadline = Instant::now() + timeout.min(TIMEOUT_MAX);
         let value = self
             .link
-            .request(&eval.get_packed_command(), deadline)
-            .map_err(|fault| failure::of_fault(&self.server, fault, timeout))?;
+            .request(&eval.get_packed_command(), limit.deadline)
+            .map_err(|fault| failure::of_fault(&self.server, fault, limit.timeout))?;
         if let Value::ServerError(error) = &value {
             return Err(failure::of_answer(&self.server, &wire::error_text(error)));
         }
@@ -218,7 +229,7 @@ impl RedisStore {
                 format!("the key {key:?} on {} {what}", self.server),
             ));
         }
-        Words::new(value).as_mut().and_then(read).ok_or_else(|| {
+        Words::new(value).and_then(read).ok_or_else(|| {
             StoreError::new(
                 StoreErrorKind::Defect,
                 format!(
@@ -228,10 +239,75 @@ impl RedisStore {
             )
         })
     }
+
+    /// Asks for the lock once; in line, if we stand there.
+    fn ask(
+        &mut self,
+        claim: &Claim,
+        waited: Duration,
+        limit: Limit,
+    ) -> Result<Acquire, StoreError> {
+        let per = claim.once.per;
+        let line = self.line.as_ref();
+        let args = [
+            claim.token.as_str(),
+            &millis(claim.ttl),
+            &details(claim),
+            &claim.slots.max(1).to_string(),
+            &claim.min_hold.as_millis().to_string(),
+            &waited.as_millis().to_string(),
+            if line.is_some() { "line" } else { "try" },
+            &claim.holder.id,
+            &line.map_or(0, |line| line.ticket).to_string(),
+            &per_millis(claim),
+            &per.map_or(0, |per| per.attempts).to_string(),
+            &once_key(claim),
+        ];
+        let script = Script {
+            text: ACQUIRE,
+            name: &claim.name,
+            args: &args,
+        };
+        let (answer, ticket) = self.step(&script, limit, answer::acquire)?;
+        match (ticket, &mut self.line) {
+            (Some(ticket), Some(line)) => line.ticket = ticket,
+            _ => self.line = None,
+        }
+        if let Acquire::Granted(grant) = &answer {
+            self.place = Some((claim.token.clone(), grant.slot));
+        }
+        Ok(answer)
+    }
+
+    /// Makes sure that we are told when it is worth asking again.
+    fn listen(&mut self, claim: &Claim, limit: Limit) -> Result<(), StoreError> {
+        let channel = format!("{}:w:{}", self.key(&claim.name), claim.holder.id);
+        let line = self
+            .line
+            .get_or_insert_with(|| Line::new(claim.token.clone(), channel));
+        line.listen(&self.link, limit.deadline).map_err(|fault| {
+            failure::of_listening(&self.server, line.channel(), fault, limit.timeout)
+        })
+    }
 }
 
-/// More than any request needs, and little enough to be added to an `Instant`.
-const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// When a request is given up, and how long that is from its beginning.
+#[derive(Clone, Copy)]
+struct Limit {
+    deadline: Instant,
+    timeout: Duration,
+}
+
+impl Limit {
+    fn new(timeout: Duration) -> Limit {
+        /// More than any request needs, and little enough to be added to an `Instant`.
+        const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+        Limit {
+            deadline: Instant::now() + timeout.min(TIMEOUT_MAX),
+            timeout,
+        }
+    }
+}
 
 /// A script to run on the keys of a name.
 struct Script<'a> {
@@ -245,6 +321,20 @@ fn millis(ttl: Duration) -> String {
     ttl.as_millis().max(1).to_string()
 }
 
+/// The period of the schedule for the scripts, which take nothing for none.
+fn per_millis(claim: &Claim) -> String {
+    claim
+        .once
+        .per
+        .map_or_else(String::new, |per| millis(per.length))
+}
+
+/// The once-key for the scripts: marked, as nothing stands for none.
+fn once_key(claim: &Claim) -> String {
+    let key = claim.once.key.as_ref();
+    key.map_or_else(String::new, |key| format!("={key}"))
+}
+
 fn details(claim: &Claim) -> String {
     // A Holder is plain strings and a number, which always have a JSON form.
     serde_json::to_string(&claim.holder).unwrap_or_default()
@@ -254,20 +344,27 @@ impl Store for RedisStore {
     fn acquire(
         &mut self,
         claim: &Claim,
-        _ask: Ask,
+        ask: Ask,
         timeout: Duration,
     ) -> Result<Acquire, StoreError> {
-        let args = [claim.token.as_str(), &millis(claim.ttl), &details(claim)];
-        let script = Script {
-            text: ACQUIRE,
-            name: &claim.name,
-            args: &args,
-        };
-        self.step(&script, timeout, answer::acquire)
+        let limit = Limit::new(timeout);
+        let stands = |line: &Line| ask.in_line && line.is_of(&claim.token);
+        if !self.line.as_ref().is_some_and(stands) {
+            self.line = None;
+            // A free lock costs one request, in line or not.
+            let answer = self.ask(claim, ask.waited, limit)?;
+            let refused = matches!(answer, Acquire::Held(_) | Acquire::Reserved { .. });
+            if !(ask.in_line && refused) {
+                return Ok(answer);
+            }
+        }
+        // Listening comes first: what changes after the answer is told.
+        self.listen(claim, limit)?;
+        self.ask(claim, ask.waited, limit)
     }
 
     fn bell(&self) -> Option<BorrowedFd<'_>> {
-        None
+        self.line.as_ref().and_then(Line::bell)
     }
 
     fn refresh(
@@ -282,29 +379,48 @@ impl Store for RedisStore {
             &grant.fence.to_string(),
             &grant.end_ms.to_string(),
             &details(claim),
+            &grant.slot.to_string(),
         ];
         let script = Script {
             text: REFRESH,
             name: &claim.name,
             args: &args,
         };
-        self.step(&script, timeout, |words| {
-            answer::refresh(words, grant.fence)
+        self.step(&script, Limit::new(timeout), |words| {
+            answer::refresh(words, grant)
         })
     }
 
     fn release(
         &mut self,
         claim: &Claim,
-        _end: End,
+        end: End,
         timeout: Duration,
     ) -> Result<Release, StoreError> {
+        // Whatever comes of it: who releases does not wait any more.
+        self.line = None;
+        let held = self.place.as_ref().filter(|(of, _)| *of == claim.token);
+        let place = held.map_or_else(String::new, |(_, place)| place.to_string());
+        let (how, waited) = match end {
+            End::Succeeded { waited } => ("succeeded", waited),
+            End::Failed => ("failed", Duration::ZERO),
+            End::Unstarted => ("unstarted", Duration::ZERO),
+        };
+        let args = [
+            claim.token.as_str(),
+            &place,
+            how,
+            &waited.as_millis().to_string(),
+            &claim.holder.id,
+            &per_millis(claim),
+            &once_key(claim),
+        ];
         let script = Script {
             text: RELEASE,
             name: &claim.name,
-            args: &[claim.token.as_str()],
+            args: &args,
         };
-        self.step(&script, timeout, answer::release)
+        self.step(&script, Limit::new(timeout), answer::release)
     }
 
     fn inspect(&mut self, name: &LockName, timeout: Duration) -> Result<Status, StoreError> {
@@ -313,7 +429,7 @@ impl Store for RedisStore {
             name,
             args: &[],
         };
-        self.step(&script, timeout, answer::status)
+        self.step(&script, Limit::new(timeout), answer::status)
     }
 
     fn unlock(
@@ -332,6 +448,6 @@ impl Store for RedisStore {
             name,
             args: &[how, by],
         };
-        self.step(&script, timeout, answer::unlocked)
+        self.step(&script, Limit::new(timeout), answer::unlocked)
     }
 }

@@ -10,9 +10,13 @@ use crate::support::redis::Server;
 use crate::support::scratch::Scratch;
 use crate::support::store::{PREFIX, target};
 
+mod cooling;
 mod holding;
+mod once;
+mod slots;
 mod telling;
 mod unlocking;
+mod waiting;
 
 /// Each promise as a test of each store: `local::holding::a_free_lock_is_granted`.
 macro_rules! promises_of {
@@ -39,6 +43,72 @@ macro_rules! promises_of {
                     a_lock_freed_by_force_is_lost_to_its_holder
                     a_lock_freed_by_force_and_taken_by_another_is_left_alone_by_its_old_holder
                     nobody_is_asked_to_free_a_free_lock
+                }
+                waiting {
+                    a_free_lock_is_granted_in_line_at_once
+                    who_comes_first_is_served_first
+                    a_release_rings_the_bell_of_the_first
+                    asking_silences_the_bell
+                    a_waiter_is_told_who_has_the_lock_and_how_many_are_before_it
+                    asking_again_keeps_the_place_in_line
+                    a_waiter_that_leaves_is_passed_over
+                    a_waiter_that_is_taken_out_by_another_store_is_passed_over
+                    a_waiter_that_crashed_is_passed_over
+                    a_crash_of_the_holder_lets_the_first_in
+                    a_lock_freed_by_force_goes_to_the_first
+                    a_single_try_does_not_overtake_a_waiter
+                    a_single_try_is_told_who_has_the_lock_while_others_wait
+                    a_run_that_waited_holds_like_any_other
+                    those_who_wait_are_counted
+                    twenty_waiters_get_the_lock_one_at_a_time
+                }
+                slots {
+                    places_are_distinct_and_taken_lowest_first
+                    the_same_claim_is_granted_the_same_place_again
+                    each_place_is_kept_and_released_by_itself
+                    fences_grow_for_each_place
+                    runs_of_different_counts_use_the_places_below_their_own
+                    a_waiter_of_few_places_does_not_block_one_of_many
+                    waiters_share_the_places_that_become_free
+                    of_fifty_racing_claims_each_place_is_granted_once
+                    a_place_of_a_crashed_holder_is_taken_again
+                    another_store_can_release_any_place
+                    all_places_are_told_of
+                    every_holder_is_asked_to_free_its_place
+                    every_place_is_freed_by_force
+                }
+                cooling {
+                    a_minimum_hold_outlives_the_release
+                    a_minimum_hold_outlives_a_crash
+                    a_lock_in_its_minimum_hold_is_held_while_it_is
+                    a_minimum_hold_ends_by_itself
+                    a_minimum_hold_runs_from_the_grant
+                    a_run_that_was_not_started_leaves_no_cooldown
+                    nobody_else_ends_a_cooldown
+                    force_ends_a_cooldown_and_asking_does_not
+                    waiters_are_skipped_by_a_cooldown
+                    a_place_that_cools_down_is_passed_over
+                    places_that_all_cool_down_tell_the_shortest
+                }
+                once {
+                    a_run_soon_after_a_success_is_not_needed
+                    a_run_half_a_period_after_a_success_is_needed
+                    a_tick_counts_from_when_its_run_was_asked_for
+                    a_run_that_was_asked_for_before_the_success_is_not_needed
+                    a_later_success_that_was_asked_for_earlier_takes_nothing_back
+                    a_failure_is_no_success
+                    runs_without_once_neither_record_nor_are_bound
+                    a_success_by_a_stranger_is_not_recorded
+                    attempts_are_limited_within_a_tick
+                    a_crash_is_an_attempt
+                    a_run_that_was_not_started_is_no_attempt
+                    a_repeated_acquire_is_one_attempt
+                    the_next_tick_has_attempts_of_its_own
+                    a_key_is_needed_once
+                    a_success_without_key_leaves_the_key_alone
+                    a_success_with_a_key_leaves_the_time_alone
+                    what_is_done_is_told_while_the_lock_is_held
+                    a_waiter_that_is_not_needed_any_more_lets_the_next_in
                 }
                 telling {
                     looking_changes_nothing

@@ -7,7 +7,7 @@
 //! directory from each other: who may write there may also hold, delete or
 //! replace every lock in it (as far as the sticky bit lets them).
 
-use std::fs::{File, Metadata, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -283,6 +283,18 @@ impl Directory {
         Ok(if same { Entry::Same } else { Entry::Other })
     }
 
+    /// The names of all files. By the path: whoever puts another directory in the
+    /// place of this one at this moment gets names that lead to nothing here.
+    pub(super) fn file_names(&self) -> Result<Vec<String>, StoreError> {
+        let failure = |error| cannot_use(&self.path, errno_of(&error));
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(failure)? {
+            // Ours are ASCII.
+            names.extend(entry.map_err(failure)?.file_name().into_string().ok());
+        }
+        Ok(names)
+    }
+
     /// An error about one file, by what the kernel said.
     pub(super) fn failure(&self, attempt: &str, file_name: &str, errno: Errno) -> StoreError {
         StoreError::new(
@@ -393,24 +405,24 @@ mod tests {
     fn every_process_of_a_user_finds_the_same_directory() {
         let base = std::env::temp_dir().join(format!("tasklock-place-{}", std::process::id()));
         let (run_lock, tmp) = (base.join("lock"), base.join("tmp"));
-        std::fs::create_dir_all(&run_lock).unwrap();
+        fs::create_dir_all(&run_lock).unwrap();
         let owner = run_lock.metadata().unwrap().uid();
         let place = |uid: u32| own_directory(&run_lock, &tmp, ("tasklock-7", uid));
         let set_mode = |mode| {
-            std::fs::set_permissions(&run_lock, Permissions::from_mode(mode)).unwrap();
+            fs::set_permissions(&run_lock, Permissions::from_mode(mode)).unwrap();
         };
         set_mode(0o1777);
         assert_eq!(place(owner + 7), run_lock.join("tasklock-7"), "Debian");
         set_mode(0o755);
         assert_eq!(place(owner + 7), tmp.join("tasklock-7"), "Fedora");
         assert_eq!(place(owner), run_lock.join("tasklock-7"));
-        std::fs::create_dir(run_lock.join("tasklock-7")).unwrap();
+        fs::create_dir(run_lock.join("tasklock-7")).unwrap();
         assert_eq!(
             place(owner + 7),
             run_lock.join("tasklock-7"),
             "made by the administrator"
         );
-        std::fs::remove_dir_all(&base).unwrap();
+        fs::remove_dir_all(&base).unwrap();
         assert_eq!(place(owner), tmp.join("tasklock-7"), "no /run/lock");
     }
 }

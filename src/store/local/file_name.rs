@@ -8,24 +8,65 @@ use crate::store::{LockName, hex};
 /// The longest file name, in bytes: NAME_MAX of Linux.
 const FILE_NAME_MAX_BYTES: usize = 255;
 
-/// What the name of a lock file ends in.
+/// What the name of a lock file ends in. It is the first place of the lock.
 const LOCK_SUFFIX: &str = ".lock";
+
+/// The same for the other places, with the number of the place after it.
+const SLOT_SUFFIX: &str = ".slot";
 
 /// What the name of the marker beside it ends in (`tasklock unlock`).
 const MARKER_SUFFIX: &str = ".revoked";
+
+/// The same for the other places, with the number of the place after it.
+const SLOT_MARKER_SUFFIX: &str = ".stop";
+
+/// Those who wait.
+const LINE_SUFFIX: &str = ".line";
+
+/// What is done already.
+const ONCE_SUFFIX: &str = ".once";
+
+/// The longest of these, in bytes; the number of a place has up to three digits.
+const SUFFIX_MAX_BYTES: usize = MARKER_SUFFIX.len();
 
 /// How much of a long lock name stays readable, in bytes: enough to recognise
 /// it, and with the 65 bytes of the hash well below the maximum.
 const PREFIX_BYTES: usize = 120;
 
-/// The file that is the lock `name`.
-pub(super) fn lock_file(name: &LockName) -> String {
-    stem(name) + LOCK_SUFFIX
+/// The file that is the place `slot` of the lock `name`.
+pub(super) fn lock_file(name: &LockName, slot: u32) -> String {
+    match slot {
+        0 => stem(name) + LOCK_SUFFIX,
+        _ => format!("{}{SLOT_SUFFIX}{slot}", stem(name)),
+    }
 }
 
-/// The file that asks the holder of `name` to stop.
-pub(super) fn marker_file(name: &LockName) -> String {
-    stem(name) + MARKER_SUFFIX
+/// The file that asks the holder of the place `slot` of `name` to stop.
+pub(super) fn marker_file(name: &LockName, slot: u32) -> String {
+    match slot {
+        0 => stem(name) + MARKER_SUFFIX,
+        _ => format!("{}{SLOT_MARKER_SUFFIX}{slot}", stem(name)),
+    }
+}
+
+/// The file in which runs stand in line for `name`.
+pub(super) fn line_file(name: &LockName) -> String {
+    stem(name) + LINE_SUFFIX
+}
+
+/// The file that says what of `name` is done already.
+pub(super) fn once_file(name: &LockName) -> String {
+    stem(name) + ONCE_SUFFIX
+}
+
+/// Which place of `name` the file is, if it is one.
+pub(super) fn slot_of(name: &LockName, file: &str) -> Option<u32> {
+    let suffix = file.strip_prefix(&stem(name))?;
+    let slot = match suffix.strip_prefix(SLOT_SUFFIX) {
+        Some(digits) => digits.parse().ok()?,
+        None => 0,
+    };
+    (lock_file(name, slot) == file).then_some(slot)
 }
 
 /// `name` as a file name: percent-encoded, and where that gets too long, its
@@ -33,7 +74,7 @@ pub(super) fn marker_file(name: &LockName) -> String {
 /// cannot meet.
 fn stem(name: &LockName) -> String {
     use std::fmt::Write as _;
-    const STEM_MAX_BYTES: usize = FILE_NAME_MAX_BYTES - MARKER_SUFFIX.len();
+    const STEM_MAX_BYTES: usize = FILE_NAME_MAX_BYTES - SUFFIX_MAX_BYTES;
     let mut stem = String::new();
     for (position, byte) in name.as_str().bytes().enumerate() {
         if byte.is_ascii_alphanumeric()
@@ -79,7 +120,7 @@ mod tests {
             ("50%", "50%25.lock"),
             ("ü", "%C3%BC.lock"),
         ] {
-            assert_eq!(lock_file(&name(lock)), file);
+            assert_eq!(lock_file(&name(lock), 0), file);
         }
     }
 
@@ -87,9 +128,8 @@ mod tests {
     fn long_names_keep_a_readable_beginning_and_stay_apart() {
         let mut files: Vec<String> = (0..200)
             .map(|last| {
-                lock_file(&name(
-                    &("ü".repeat(199) + &char::from(b'a' + last % 26).to_string()),
-                ))
+                let long = "ü".repeat(199) + &char::from(b'a' + last % 26).to_string();
+                lock_file(&name(&long), 0)
             })
             .chain(
                 [
@@ -97,7 +137,7 @@ mod tests {
                     "\u{1F600}".repeat(200),
                     format!("x{}", "ü".repeat(199)),
                 ]
-                .map(|long| lock_file(&name(&long))),
+                .map(|long| lock_file(&name(&long), 0)),
             )
             .collect();
         files.sort();
@@ -105,7 +145,7 @@ mod tests {
         assert_eq!(files.len(), 29);
         for file in &files {
             assert!(
-                file.len() + MARKER_SUFFIX.len() <= FILE_NAME_MAX_BYTES,
+                file.len() + SUFFIX_MAX_BYTES <= FILE_NAME_MAX_BYTES,
                 "{file}"
             );
             let (prefix, _) = file.split_once('+').unwrap();
@@ -113,6 +153,51 @@ mod tests {
                 prefix.len() > 100 && prefix.rfind('%').unwrap() + 3 == prefix.len(),
                 "{file}"
             );
+        }
+    }
+
+    #[test]
+    fn every_file_of_every_lock_has_a_name_of_its_own_that_is_not_too_long() {
+        // As close to the limit as an encoded name gets, and one that is hashed.
+        let edge = "ü".repeat(41) + "x";
+        let names = ["a", "a.lock", "a.slot1", "a.line", "a.slot", &edge];
+        let mut files: Vec<String> = names
+            .into_iter()
+            .map(name)
+            .flat_map(|name| {
+                let of_slot = |slot| [lock_file(&name, slot), marker_file(&name, slot)];
+                let slots = [0, 1, 11, 999].into_iter().flat_map(of_slot);
+                let others = [line_file(&name), once_file(&name)];
+                slots.chain(others).collect::<Vec<_>>()
+            })
+            .collect();
+        assert!(files.iter().all(|file| file.len() <= FILE_NAME_MAX_BYTES));
+        let count = files.len();
+        files.sort();
+        files.dedup();
+        assert_eq!(files.len(), count);
+    }
+
+    #[test]
+    fn the_files_of_a_locks_places_are_known_from_all_others() {
+        let lock = name("a");
+        for slot in [0, 1, 10, 999] {
+            assert_eq!(slot_of(&lock, &lock_file(&lock, slot)), Some(slot));
+        }
+        for other in [
+            "a.slot0",
+            "a.slot01",
+            "a.slot+1",
+            "a.slot",
+            "a.slotx",
+            "a",
+            "a.revoked",
+            "a.line",
+            "ab.lock",
+            "a.lock.lock",
+            "a.slot1.lock",
+        ] {
+            assert_eq!(slot_of(&lock, other), None, "{other}");
         }
     }
 }

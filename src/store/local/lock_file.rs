@@ -1,38 +1,26 @@
-//! The file of one lock: taking it, looking at it, and finding out what became of it.
+//! The file of one place of a lock: taking it, looking at it, and finding out what became of it.
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::thread;
 use std::time::Duration;
 
 use super::directory::{Access, Directory, Entry, errno_of};
 use super::file_name::{lock_file, marker_file};
-use super::record::{self, Content, Marker, Record};
-use crate::clock::{self, Tick};
+use super::patience::Patience;
+use super::record::{self, Content, Marker, Moment, Record};
 use crate::store::{
-    Claim, Fence, Grant, Held, LockName, Loss, Refresh, Release, StoreError, StoreErrorKind, Token,
+    Claim, End, Fence, Grant, Held, LockName, Loss, Refresh, Release, StoreError, StoreErrorKind,
+    Token,
 };
 
-/// How long a refusal that nobody stands behind is tried again: a holder is a
-/// few system calls away from writing its name, or somebody looks at the lock
-/// (50 µs). 20 ms are hundreds of such moments, and too short for a person to notice.
-const PATIENCE: Duration = Duration::from_millis(20);
-
-/// How long we wait for an onlooker to finish. It is not a holder, so that
-/// skipping a run because of it would be wrong; a loaded machine may keep it off
-/// the processor for a while. After a second it is another program that shares
-/// the lock on purpose (`flock -s`).
-const ONLOOKER_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Between two tries. Even a refusal by a named holder is tried once more after
-/// it: in the first moments of a run the file still names its predecessor, and
-/// jobs of the same cron minute meet exactly there.
-const PAUSE: Duration = Duration::from_millis(1);
-
-/// A lock of ours. Dropping it frees the lock and leaves the record of a crash.
+/// A place of ours. Dropping it frees the place and leaves the record of a crash.
 #[derive(Debug)]
 pub(super) struct Hold {
     pub(super) token: Token,
+    pub(super) name: LockName,
+    pub(super) slot: u32,
+    /// The tick of a schedule that it counts as an attempt of.
+    pub(super) attempt: Option<Moment>,
     /// Open and locked; closed on exec.
     file: File,
     record: Record,
@@ -43,43 +31,15 @@ impl Hold {
         Grant {
             fence: self.record.fence,
             end_ms: 0,
-            slot: 0,
+            slot: self.slot,
         }
     }
 
-    /// Gives the lock back. Closing the file alone would leave it with a child
+    /// Gives the place back. Closing the file alone would leave it with a child
     /// that another thread has just forked, until that child executes its program.
     pub(super) fn free(self) {
         // Cannot fail on an open file; the lock ends with it in any case.
         let _ = self.file.unlock();
-    }
-}
-
-/// How long a refusal is tried again.
-struct Patience {
-    start: Tick,
-    tried_before: bool,
-}
-
-impl Patience {
-    fn new() -> Patience {
-        Patience {
-            start: clock::now(),
-            tried_before: false,
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.waited() >= PATIENCE
-    }
-
-    fn waited(&self) -> Duration {
-        clock::now().since(self.start)
-    }
-
-    fn pause(&mut self) {
-        self.tried_before = true;
-        thread::sleep(PAUSE);
     }
 }
 
@@ -103,46 +63,110 @@ impl Look {
     pub(super) fn fence(&self) -> Option<Fence> {
         self.record.as_ref().map(|record| record.fence)
     }
+
+    pub(super) fn cooling_down(&self) -> Option<Duration> {
+        self.record.as_ref().and_then(Record::cooling_down)
+    }
 }
 
-/// The outcome of [`LockFile::take`].
-pub(super) enum Taken {
-    Ours(Hold),
-    Theirs(Held),
+/// What somebody finds who wants the place.
+pub(super) enum Found {
+    /// It is ours now.
+    Ours(Box<Hold>),
+    /// Nobody has it.
+    Free {
+        /// The fence of the last grant.
+        fence: Option<Fence>,
+    },
+    /// A holder has it, or nearly: in the first moments of a run the file does
+    /// not name it yet, or still names a predecessor.
+    Held { held: Held, named: bool },
+    /// Somebody looks at it for an instant, or shares it on purpose (`flock -s`).
+    Onlooker,
+    /// Nobody has it, but a minimum hold still runs.
+    CoolingDown(Duration),
 }
 
-/// The file of one lock, in the directory as it is for one request.
-pub(super) struct LockFile {
-    directory: Directory,
-    file_name: String,
+/// The file of one place of a lock, in the directory as it is for one request.
+pub(super) struct LockFile<'a> {
+    directory: &'a Directory,
+    pub(super) file_name: String,
     marker_name: String,
+    slot: u32,
 }
 
-impl LockFile {
-    pub(super) fn new(directory: Directory, name: &LockName) -> LockFile {
+impl<'a> LockFile<'a> {
+    pub(super) fn new(directory: &'a Directory, name: &LockName, slot: u32) -> LockFile<'a> {
         LockFile {
             directory,
-            file_name: lock_file(name),
-            marker_name: marker_file(name),
+            file_name: lock_file(name, slot),
+            marker_name: marker_file(name, slot),
+            slot,
         }
     }
 
-    /// Takes the lock for `claim` if nobody has it.
-    pub(super) fn take(&self, claim: &Claim) -> Result<Taken, StoreError> {
-        let mut patience = Patience::new();
-        loop {
-            let file = self.directory.open_or_create(&self.file_name)?;
-            let in_the_way = match self.try_lock(&file)? {
-                // Deleted or replaced between our opening and locking it: not the lock any more.
-                InTheWay::Nobody if self.entry(&file)? != Entry::Same => InTheWay::Onlooker,
-                InTheWay::Nobody => return self.grant(file, claim).map(Taken::Ours),
-                in_the_way => in_the_way,
-            };
-            if let Some(held) = self.holder_of(&file, in_the_way, &patience)? {
-                return Ok(Taken::Theirs(held));
-            }
-            patience.pause();
+    /// Takes the place for `claim` if nobody has it.
+    pub(super) fn take(&self, claim: &Claim) -> Result<Found, StoreError> {
+        let file = self.directory.open_or_create(&self.file_name)?;
+        match self.try_lock(&file)? {
+            // Deleted or replaced between our opening and locking it: not the lock any more.
+            InTheWay::Nobody if self.entry(&file)? != Entry::Same => Ok(Found::Onlooker),
+            InTheWay::Nobody => self.grant(file, claim),
+            in_the_way => self.refusal(&file, in_the_way),
         }
+    }
+
+    /// The same, but a refusal is unheard by those who watch the file: they are
+    /// told when it is closed by somebody who might have written to it.
+    pub(super) fn take_quietly(&self, claim: &Claim) -> Result<Found, StoreError> {
+        let Some(file) = self.directory.open_file(&self.file_name, Access::Look)? else {
+            return self.take(claim);
+        };
+        match self.try_lock(&file)? {
+            InTheWay::Nobody => {
+                let record = self.read(&file);
+                file.unlock()
+                    .map_err(|error| self.failure("lock", &error))?;
+                match record?.and_then(|record| record.cooling_down()) {
+                    Some(remaining) => Ok(Found::CoolingDown(remaining)),
+                    None => self.take(claim),
+                }
+            }
+            in_the_way => self.refusal(&file, in_the_way),
+        }
+    }
+
+    /// What somebody else's lock on `file` means.
+    fn refusal(&self, file: &File, in_the_way: InTheWay) -> Result<Found, StoreError> {
+        if in_the_way != InTheWay::Holder {
+            return Ok(Found::Onlooker);
+        }
+        let record = self.read(file)?;
+        Ok(Found::Held {
+            named: record
+                .as_ref()
+                .is_some_and(|record| record.holder.is_some()),
+            held: self.held(record.as_ref()),
+        })
+    }
+
+    /// What somebody finds who may not take the place, as others come first.
+    pub(super) fn find(&self) -> Result<Found, StoreError> {
+        Ok(match self.look()? {
+            None => Found::Free { fence: None },
+            Some(Look {
+                held: Some(held), ..
+            }) => Found::Held {
+                named: held.holder.is_some(),
+                held,
+            },
+            Some(look) => match look.cooling_down() {
+                Some(remaining) => Found::CoolingDown(remaining),
+                None => Found::Free {
+                    fence: look.fence(),
+                },
+            },
+        })
     }
 
     fn entry(&self, file: &File) -> Result<Entry, StoreError> {
@@ -154,10 +178,7 @@ impl LockFile {
     /// Holders lock a file for themselves, onlookers share it. If we are refused
     /// it alone but get it shared, there was no holder, whatever the record says.
     fn try_lock(&self, file: &File) -> Result<InTheWay, StoreError> {
-        let failure = |error: &io::Error| {
-            let errno = errno_of(error);
-            self.directory.failure("lock", &self.file_name, errno)
-        };
+        let failure = |error: &io::Error| self.failure("lock", error);
         match file.try_lock() {
             Ok(()) => return Ok(InTheWay::Nobody),
             Err(TryLockError::WouldBlock) => {}
@@ -173,89 +194,72 @@ impl LockFile {
         }
     }
 
-    /// Who it is that stands in the way. None: it may be nobody, try again.
-    fn holder_of(
-        &self,
-        file: &File,
-        in_the_way: InTheWay,
-        patience: &Patience,
-    ) -> Result<Option<Held>, StoreError> {
-        if in_the_way != InTheWay::Holder {
-            return Ok((patience.waited() >= ONLOOKER_PATIENCE).then(Held::default));
-        }
-        let record = self.read(file)?;
-        let named = record
-            .as_ref()
-            .is_some_and(|record| record.holder.is_some());
-        let settled = (named && patience.tried_before) || patience.is_over();
-        Ok(settled.then(|| self.held(record.as_ref())))
+    fn failure(&self, attempt: &str, error: &io::Error) -> StoreError {
+        self.directory
+            .failure(attempt, &self.file_name, errno_of(error))
     }
 
     /// What the file says. None: nothing that can be understood.
     fn read(&self, file: &File) -> Result<Option<Record>, StoreError> {
-        match record::read(file) {
-            Ok(Content::Known(record)) => Ok(Some(record)),
-            Ok(Content::Unknown) => Ok(None),
-            Ok(Content::Newer(version)) => Err(StoreError::new(
-                StoreErrorKind::Misconfigured,
-                format!(
-                    "{} was written by a newer tasklock (format {version}); update this one",
-                    self.directory.path_of(&self.file_name).display()
-                ),
-            )),
-            Err(error) => Err(self
-                .directory
-                .failure("read", &self.file_name, errno_of(&error))),
-        }
+        record::read_in(self.directory, &self.file_name, file)
     }
 
     fn write(&self, file: &File, record: &Record) -> Result<(), StoreError> {
-        record::write(file, record).map_err(|error| {
-            let attempt = self
-                .directory
-                .failure("write", &self.file_name, errno_of(&error));
-            // Whatever the reason is, the file was opened for it before.
-            StoreError {
-                kind: StoreErrorKind::Unavailable,
-                ..attempt
-            }
-        })
+        record::write_in(self.directory, (&self.file_name, file), record)
     }
 
-    /// Records the grant in `file`, which we have locked. Without a fence in the
-    /// file the next holder's might not be larger: then there is no grant.
-    pub(super) fn grant(&self, file: File, claim: &Claim) -> Result<Hold, StoreError> {
-        let recorded = self.read(&file).and_then(|previous| {
-            let record = Record::granted(previous.clone(), claim).ok_or_else(|| {
-                StoreError::new(
-                    StoreErrorKind::Misconfigured,
-                    format!(
-                        "{} holds the largest fence there is; remove it",
-                        self.directory.path_of(&self.file_name).display()
-                    ),
-                )
-            })?;
-            // Before the new fence can be read: what comes after is meant for us.
-            self.directory.remove(&self.marker_name);
-            self.write(&file, &record).inspect_err(|_| {
-                // Half a line would hide the last fence.
-                if let Some(previous) = previous {
-                    let _ = record::write(&file, &previous);
-                }
-            })?;
-            Ok(record)
-        });
-        match recorded {
-            Ok(record) => Ok(Hold {
+    /// Records the grant in `file`, which we have locked, unless it is cooling
+    /// down. Without a fence in the file the next holder's might not be larger:
+    /// then there is no grant.
+    pub(super) fn grant(&self, file: File, claim: &Claim) -> Result<Found, StoreError> {
+        match self.record_grant(&file, claim) {
+            Ok(Ok(record)) => Ok(Found::Ours(Box::new(Hold {
                 token: claim.token.clone(),
+                name: claim.name.clone(),
+                slot: self.slot,
+                attempt: None,
                 file,
                 record,
-            }),
+            }))),
+            Ok(Err(remaining)) => {
+                let _ = file.unlock();
+                Ok(Found::CoolingDown(remaining))
+            }
             Err(error) => {
                 let _ = file.unlock();
                 Err(error)
             }
         }
+    }
+
+    /// The record of the grant, or how long the place is still cooling down.
+    fn record_grant(
+        &self,
+        file: &File,
+        claim: &Claim,
+    ) -> Result<Result<Record, Duration>, StoreError> {
+        let previous = self.read(file)?;
+        if let Some(remaining) = previous.as_ref().and_then(Record::cooling_down) {
+            return Ok(Err(remaining));
+        }
+        let record = Record::granted(previous.clone(), claim).ok_or_else(|| {
+            StoreError::new(
+                StoreErrorKind::Misconfigured,
+                format!(
+                    "{} holds the largest fence there is; remove it",
+                    self.directory.path_of(&self.file_name).display()
+                ),
+            )
+        })?;
+        // Before the new fence can be read: what comes after is meant for us.
+        self.directory.remove(&self.marker_name);
+        self.write(file, &record).inspect_err(|_| {
+            // Half a line would hide the last fence.
+            if let Some(previous) = previous {
+                let _ = record::write(file, &previous);
+            }
+        })?;
+        Ok(Ok(record))
     }
 
     /// Looks without disturbing: a shared lock for an instant, which no other
@@ -265,10 +269,7 @@ impl LockFile {
         let Some(file) = self.directory.open_file(&self.file_name, Access::Look)? else {
             return Ok(None);
         };
-        let failure = |error| {
-            self.directory
-                .failure("lock", &self.file_name, errno_of(&error))
-        };
+        let failure = |error: io::Error| self.failure("lock", &error);
         let free = match file.try_lock_shared() {
             Ok(()) => {
                 file.unlock().map_err(failure)?;
@@ -310,8 +311,9 @@ impl LockFile {
                         return self.retake(hold, file);
                     }
                     InTheWay::Holder => {
-                        let held = self.holder_of(&file, InTheWay::Holder, &patience)?;
-                        if let Some(held) = held {
+                        let record = self.read(&file)?;
+                        let held = self.held(record.as_ref());
+                        if patience.settles(held.holder.is_some()) {
                             return Ok(Refresh::Lost(Loss::TakenOver(held)));
                         }
                     }
@@ -364,15 +366,10 @@ impl LockFile {
         Ok(Refresh::Retaken(hold.grant()))
     }
 
-    /// Marks the lock free in our own file, or says what became of that file.
-    pub(super) fn release(&self, hold: &Hold) -> Result<Release, StoreError> {
+    /// What became of the file of our hold: to be released, or not ours any more.
+    pub(super) fn fate(&self, hold: &Hold) -> Result<Release, StoreError> {
         match self.entry(&hold.file)? {
-            Entry::Same => {
-                // A record that still names us is that of a crash: it does no harm.
-                let _ = record::write(&hold.file, &hold.record.released());
-                self.directory.remove(&self.marker_name);
-                Ok(Release::Released)
-            }
+            Entry::Same => Ok(Release::Released),
             Entry::Absent => Ok(Release::Forgotten),
             Entry::Other => Ok(match self.look()? {
                 Some(look) if look.held.is_some() || look.fence() > Some(hold.record.fence) => {
@@ -381,6 +378,18 @@ impl LockFile {
                 _ => Release::Forgotten,
             }),
         }
+    }
+
+    /// Marks the place free in our own file, which is still locked.
+    pub(super) fn release(&self, hold: &Hold, end: End) {
+        let released = hold.record.released();
+        let record = match end {
+            End::Unstarted => released.warm(),
+            End::Succeeded { .. } | End::Failed => released,
+        };
+        // A record that still names us is that of a crash: it does no harm.
+        let _ = record::write(&hold.file, &record);
+        self.directory.remove(&self.marker_name);
     }
 
     /// The marker that asks the holder of `fence` to stop. One that cannot be
@@ -403,6 +412,24 @@ impl LockFile {
             self.directory
                 .failure("write", &self.marker_name, errno_of(&error))
         })
+    }
+
+    /// Ends the minimum hold of a place that nobody has.
+    pub(super) fn warm(&self) -> Result<(), StoreError> {
+        let Some(file) = self.directory.open_file(&self.file_name, Access::Change)? else {
+            return Ok(());
+        };
+        // Who has it by now has found it warm, or knows of its end in any case.
+        if self.try_lock(&file)? != InTheWay::Nobody {
+            return Ok(());
+        }
+        let warmed = match self.read(&file) {
+            Ok(Some(record)) => self.write(&file, &record.warm()),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        let _ = file.unlock();
+        warmed
     }
 
     /// Puts a fresh file, free and with a larger fence, in the place of the held one.

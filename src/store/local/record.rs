@@ -6,9 +6,9 @@
 //! the kernel's lock and the fence is only ever raised under it, so no decision
 //! of the store depends on an unlocked look being right.
 //!
-//! Unknown fields are kept. Reserved for what must outlive the process:
-//! `cooldown`, `once`, `lease` (the expiry of a lock held by its token alone)
-//! and `history`. The token itself never stands here: others may read the file.
+//! Unknown fields are kept. Reserved for what must outlive the process: `lease`
+//! (the expiry of a lock held by its token alone) and `history`. The token
+//! itself never stands here: others may read the file.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,11 +19,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::directory::{Directory, errno_of};
 use crate::clock;
-use crate::store::{Claim, Fence, Holder};
+use crate::store::{Claim, Fence, Holder, StoreError, StoreErrorKind};
 
 /// The version of the format that this program writes and understands.
-const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 1;
 
 /// The longest line that is read, in bytes: a record is under 4 KiB, and a
 /// file filled by somebody else must not fill our memory.
@@ -34,8 +35,8 @@ const LINE_MAX_BYTES: usize = 64 * 1024;
 pub(super) struct Moment {
     /// Wall clock in milliseconds, for people and for the time after a reboot.
     pub(super) wall_ms: u64,
-    /// Milliseconds since boot, which no step of the wall clock touches.
-    pub(super) boot_ms: u64,
+    /// Milliseconds since boot, which no step of the wall clock touches; negative: before it.
+    pub(super) boot_ms: i64,
     /// Which boot that was; empty where the kernel does not tell.
     pub(super) boot_id: String,
 }
@@ -46,20 +47,59 @@ impl Moment {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Moment {
             wall_ms: wall_us() / 1000,
-            boot_ms: millis(clock::now().since_boot()),
+            boot_ms: signed(millis(clock::now().since_boot())),
             boot_id: boot_id.trim().to_owned(),
         }
     }
 
-    /// The time from `earlier` to this instant; by the wall clock only if
-    /// they are not known to be of the same boot.
-    fn since(&self, earlier: &Moment) -> Duration {
-        let same_boot = !self.boot_id.is_empty() && self.boot_id == earlier.boot_id;
-        Duration::from_millis(if same_boot {
-            self.boot_ms.saturating_sub(earlier.boot_ms)
+    /// The instant `duration` before this one.
+    pub(super) fn before(&self, duration: Duration) -> Moment {
+        Moment {
+            wall_ms: self.wall_ms.saturating_sub(millis(duration)),
+            boot_ms: self.boot_ms.saturating_sub(signed(millis(duration))),
+            boot_id: self.boot_id.clone(),
+        }
+    }
+
+    /// The time from `earlier` to this instant, zero if it lies ahead.
+    pub(super) fn since(&self, earlier: &Moment) -> Duration {
+        let ms = u64::try_from(self.ms_after(earlier).max(0)).unwrap_or(u64::MAX);
+        Duration::from_millis(ms)
+    }
+
+    /// How many milliseconds this instant comes after `other`; negative: before
+    /// it. By the wall clock only if they are not known to be of the same boot.
+    pub(super) fn ms_after(&self, other: &Moment) -> i128 {
+        if self.is_of_the_boot_of(other) {
+            i128::from(self.boot_ms) - i128::from(other.boot_ms)
         } else {
-            self.wall_ms.saturating_sub(earlier.wall_ms)
-        })
+            i128::from(self.wall_ms) - i128::from(other.wall_ms)
+        }
+    }
+
+    /// Whether both are known to be of the same boot.
+    pub(super) fn is_of_the_boot_of(&self, other: &Moment) -> bool {
+        !self.boot_id.is_empty() && self.boot_id == other.boot_id
+    }
+}
+
+/// A minimum hold: when it began and how long it lasts. It is told by its
+/// beginning, so that a clock that steps cannot make it longer than it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Cooldown {
+    from: Moment,
+    for_ms: u64,
+}
+
+impl Cooldown {
+    /// What is left of it at `now`. None: it is over, or it lies ahead (the wall
+    /// clock stepped back over a reboot, and nobody knows how long that took).
+    fn remaining(&self, now: &Moment) -> Option<Duration> {
+        let elapsed_ms = u64::try_from(now.ms_after(&self.from)).ok()?;
+        // Both instants are cut to the millisecond before them.
+        let left_ms = self.for_ms.saturating_add(1).saturating_sub(elapsed_ms);
+        (self.for_ms > 0 && left_ms > 0).then(|| Duration::from_millis(left_ms.min(self.for_ms)))
     }
 }
 
@@ -76,6 +116,9 @@ pub(super) struct Record {
     pub(super) since: Moment,
     #[serde(default)]
     ttl_ms: u64,
+    /// The minimum hold of that grant. It outlives the holder, and a crash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cooldown: Option<Cooldown>,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
@@ -85,10 +128,16 @@ impl Record {
     /// larger fence left, which only a forged record brings about.
     pub(super) fn granted(previous: Option<Record>, claim: &Claim) -> Option<Record> {
         let record = Record::next(previous)?;
+        let now = Moment::now();
+        let cooldown = (!claim.min_hold.is_zero()).then(|| Cooldown {
+            from: now.clone(),
+            for_ms: millis(claim.min_hold),
+        });
         Some(Record {
             holder: Some(claim.holder.clone()),
-            since: Moment::now(),
+            since: now,
             ttl_ms: millis(claim.ttl),
+            cooldown,
             ..record
         })
     }
@@ -103,6 +152,7 @@ impl Record {
             holder: None,
             since: Moment::default(),
             ttl_ms: 0,
+            cooldown: None,
             rest: previous.map(|record| record.rest).unwrap_or_default(),
         })
     }
@@ -113,6 +163,20 @@ impl Record {
             holder: None,
             ..self.clone()
         }
+    }
+
+    /// This record without a minimum hold.
+    pub(super) fn warm(&self) -> Record {
+        Record {
+            cooldown: None,
+            ..self.clone()
+        }
+    }
+
+    /// What is left of the last grant's minimum hold.
+    pub(super) fn cooling_down(&self) -> Option<Duration> {
+        let cooldown = self.cooldown.as_ref()?;
+        cooldown.remaining(&Moment::now())
     }
 
     /// How long ago the lock was granted.
@@ -190,6 +254,44 @@ pub(super) fn write<T: Serialize>(file: &File, content: &T) -> io::Result<()> {
     file.set_len(line.len() as u64)
 }
 
+/// Reads what stands in `file`. None: nothing that can be understood.
+///
+/// # Errors
+/// It cannot be read, or it was written by a newer tasklock.
+pub(super) fn read_in<T: DeserializeOwned>(
+    directory: &Directory,
+    file_name: &str,
+    file: &File,
+) -> Result<Option<T>, StoreError> {
+    match read(file) {
+        Ok(Content::Known(content)) => Ok(Some(content)),
+        Ok(Content::Unknown) => Ok(None),
+        Ok(Content::Newer(version)) => Err(StoreError::new(
+            StoreErrorKind::Misconfigured,
+            format!(
+                "{} was written by a newer tasklock (format {version}); update this one",
+                directory.path_of(file_name).display()
+            ),
+        )),
+        Err(error) => Err(directory.failure("read", file_name, errno_of(&error))),
+    }
+}
+
+/// Replaces what `file` holds, which was opened for it.
+///
+/// # Errors
+/// Always worth trying again: the disk is full, for instance.
+pub(super) fn write_in<T: Serialize>(
+    directory: &Directory,
+    (file_name, file): (&str, &File),
+    content: &T,
+) -> Result<(), StoreError> {
+    write(file, content).map_err(|error| StoreError {
+        kind: StoreErrorKind::Unavailable,
+        ..directory.failure("write", file_name, errno_of(&error))
+    })
+}
+
 /// The wall clock in microseconds.
 fn wall_us() -> u64 {
     let since_epoch = SystemTime::now()
@@ -198,15 +300,20 @@ fn wall_us() -> u64 {
     u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn millis(duration: Duration) -> u64 {
+/// A duration in whole milliseconds.
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn signed(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn moment(wall_ms: u64, boot_ms: u64, boot_id: &str) -> Moment {
+    fn moment(wall_ms: u64, boot_ms: i64, boot_id: &str) -> Moment {
         Moment {
             wall_ms,
             boot_ms,
@@ -235,14 +342,11 @@ mod tests {
 
     #[test]
     fn fields_of_later_versions_are_kept_from_holder_to_holder() {
-        let text = r#"{"v":1,"fence":7,"holder":null,"cooldown":{"end_ms":5}}"#;
+        let text = r#"{"v":1,"fence":7,"holder":null,"history":{"runs":5}}"#;
         let previous: Record = serde_json::from_str(text).unwrap();
         let next = Record::next(Some(previous)).unwrap();
         assert!(next.fence > Fence(7));
-        assert_eq!(
-            serde_json::to_value(&next).unwrap()["cooldown"]["end_ms"],
-            5
-        );
+        assert_eq!(serde_json::to_value(&next).unwrap()["history"]["runs"], 5);
     }
 
     #[test]
@@ -253,5 +357,49 @@ mod tests {
         };
         assert_eq!(at(u64::MAX - 1).unwrap().fence, Fence(u64::MAX));
         assert_eq!(at(u64::MAX), None);
+    }
+
+    #[test]
+    fn a_run_may_have_been_asked_for_before_the_boot() {
+        let now = moment(9_000_000, 5_000, "a");
+        let asked = now.before(Duration::from_secs(60));
+        assert_eq!(now.since(&asked), Duration::from_secs(60));
+    }
+
+    fn cooldown(from: Moment) -> Cooldown {
+        Cooldown {
+            from,
+            for_ms: 60_000,
+        }
+    }
+
+    #[test]
+    fn a_minimum_hold_ends_by_the_boot_clock_whatever_the_wall_clock_says() {
+        let cooldown = cooldown(moment(1_000_000, 5_000, "a"));
+        let left = |wall_ms, boot_ms| cooldown.remaining(&moment(wall_ms, boot_ms, "a"));
+        for wall_ms in [1_000_000, 1, 9_000_000] {
+            assert_eq!(left(wall_ms, 5_000), Some(Duration::from_secs(60)));
+            assert_eq!(left(wall_ms, 64_999), Some(Duration::from_millis(2)));
+            assert_eq!(left(wall_ms, 65_001), None);
+        }
+    }
+
+    #[test]
+    fn after_a_reboot_a_minimum_hold_ends_by_the_wall_clock_and_never_gets_longer() {
+        let cooldown = cooldown(moment(1_000_000, 5_000, "a"));
+        let left = |wall_ms| cooldown.remaining(&moment(wall_ms, 10, "b"));
+        assert_eq!(left(1_020_000), Some(Duration::from_millis(40_001)));
+        assert_eq!(left(1_060_001), None);
+        assert_eq!(left(999_999), None, "the wall clock stepped back");
+        assert_eq!(left(1_000_000), Some(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_minimum_hold_that_makes_no_sense_closes_nothing() {
+        for text in [r#"{"end_ms":5}"#, r#"{"for_ms":0}"#, "null"] {
+            let text = format!(r#"{{"v":1,"fence":7,"holder":null,"cooldown":{text}}}"#);
+            let record: Record = serde_json::from_str(&text).unwrap();
+            assert_eq!((record.fence, record.cooling_down()), (Fence(7), None));
+        }
     }
 }

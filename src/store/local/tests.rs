@@ -40,7 +40,8 @@ impl Scratch {
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.locks().join(lock_file(&LockName::new(name).unwrap()))
+        self.locks()
+            .join(lock_file(&LockName::new(name).unwrap(), 0))
     }
 
     fn store(&self) -> LocalStore {
@@ -468,7 +469,7 @@ fn whatever_is_planted_in_place_of_a_lock_file_is_refused_and_left_alone() {
 fn a_planted_marker_asks_nothing_and_is_not_followed() {
     let scratch = Scratch::new();
     let (mut store, run) = (scratch.store(), claim("backup"));
-    let marker = scratch.locks().join(marker_file(&run.name));
+    let marker = scratch.locks().join(marker_file(&run.name, 0));
     let grant = granted(&mut store, &run);
     symlink(scratch.0.join("victim"), &marker).unwrap();
     assert_eq!(refresh(&mut store, &run, &grant), Refresh::Held(grant));
@@ -788,12 +789,12 @@ fn a_grant_that_cannot_be_written_is_none_and_the_lock_is_given_back() {
     let run = claim("backup");
     granted(&mut scratch.store(), &run);
     let directory = Directory::open(&Place::Shared(scratch.locks())).unwrap();
-    let lock = LockFile::new(directory, &run.name);
+    let lock = LockFile::new(&directory, &run.name, 0);
     // A descriptor for reading stands in for a full disk.
     let file = File::open(scratch.file("backup")).unwrap();
     file.try_lock().unwrap();
     let duplicate = file.try_clone().unwrap();
-    let error = lock.grant(file, &run).unwrap_err();
+    let error = lock.grant(file, &run).err().unwrap();
     assert_eq!(error.kind, StoreErrorKind::Unavailable);
     granted(&mut scratch.store(), &run);
     drop(duplicate);
@@ -803,7 +804,7 @@ fn a_grant_that_cannot_be_written_is_none_and_the_lock_is_given_back() {
 fn a_revoked_holder_is_asked_at_its_refresh_and_the_next_one_is_not() {
     let scratch = Scratch::new();
     let (mut one, mut two, first) = (scratch.store(), scratch.store(), claim("backup"));
-    let marker = scratch.locks().join(marker_file(&first.name));
+    let marker = scratch.locks().join(marker_file(&first.name, 0));
     assert_eq!(unlock(&mut two, &first, Unlock::Ask), None);
     let grant = granted(&mut one, &first);
     match unlock(&mut two, &first, Unlock::Ask) {

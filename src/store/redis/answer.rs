@@ -2,12 +2,14 @@
 //!
 //! Every reader returns `None` for an answer that no script of ours gives.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use redis::Value;
 
 use crate::store::{
-    Acquire, Fence, Grant, Held, Holder, Loss, Refresh, Release, Slot, Status, Unlocked,
+    Acquire, Done, Fence, Grant, Held, Holder, Loss, Queued, Refresh, Release, Slot, Status,
+    Unlocked,
 };
 
 /// How many characters of an error of the server's are shown.
@@ -31,7 +33,7 @@ impl Words {
         }
     }
 
-    fn number(&mut self) -> Option<u64> {
+    fn number<T: FromStr>(&mut self) -> Option<T> {
         self.text()?.parse().ok()
     }
 
@@ -40,7 +42,7 @@ impl Words {
     }
 
     /// A number, or the empty word for "none".
-    fn number_if_any(&mut self) -> Option<Option<u64>> {
+    fn number_if_any<T: FromStr>(&mut self) -> Option<Option<T>> {
         match self.text()?.as_str() {
             "" => Some(None),
             digits => digits.parse().ok().map(Some),
@@ -70,6 +72,11 @@ impl Words {
 
     fn held(&mut self) -> Option<Held> {
         self.held_if_any()?
+    }
+
+    /// The words that are left, each of them some words again.
+    fn groups<T>(self, read: impl Fn(&mut Words) -> Option<T>) -> Option<Vec<T>> {
+        self.0.map(|value| read(&mut Words::new(value)?)).collect()
     }
 }
 
@@ -108,34 +115,53 @@ pub(super) fn shown(text: &str) -> String {
     short
 }
 
-pub(super) fn acquire(words: &mut Words) -> Option<Acquire> {
-    Some(match words.text()?.as_str() {
+/// Answers with the ticket as well, where we are in line.
+pub(super) fn acquire(mut words: Words) -> Option<(Acquire, Option<u64>)> {
+    let answer = match words.text()?.as_str() {
         "granted" => Acquire::Granted(Grant {
             fence: Fence(words.number()?),
             end_ms: words.number()?,
-            slot: 0,
+            slot: words.number()?,
         }),
         "held" => Acquire::Held(words.held()?),
+        "queued" => {
+            let ticket = words.number()?;
+            let place = words.number_if_any()?;
+            let ask_in = words.millis()?;
+            let held = words.held_if_any()?;
+            let queued = Queued {
+                held,
+                place,
+                ask_in,
+            };
+            return Some((Acquire::Queued(queued), Some(ticket)));
+        }
+        "reserved" => {
+            let details = words.text()?;
+            let first = (!details.is_empty()).then(|| holder(&details));
+            Acquire::Reserved { first }
+        }
         "cooling" => Acquire::CoolingDown {
             remaining: words.millis()?,
         },
+        "recently" => Acquire::Done(Done::Recently {
+            ago: words.millis()?,
+        }),
+        "samekey" => Acquire::Done(Done::SameKey),
+        "attempts" => Acquire::Done(Done::Attempts {
+            count: words.number()?,
+        }),
         "withdrawn" => Acquire::Withdrawn,
         _ => return None,
-    })
+    };
+    Some((answer, None))
 }
 
-pub(super) fn refresh(words: &mut Words, fence: Fence) -> Option<Refresh> {
+pub(super) fn refresh(mut words: Words, last: &Grant) -> Option<Refresh> {
+    let until = |end_ms| Grant { end_ms, ..*last };
     Some(match words.text()?.as_str() {
-        "held" => Refresh::Held(Grant {
-            fence,
-            end_ms: words.number()?,
-            slot: 0,
-        }),
-        "retaken" => Refresh::Retaken(Grant {
-            fence,
-            end_ms: words.number()?,
-            slot: 0,
-        }),
+        "held" => Refresh::Held(until(words.number()?)),
+        "retaken" => Refresh::Retaken(until(words.number()?)),
         "revoked" => Refresh::Revoked { by: words.text()? },
         "taken" => Refresh::Lost(Loss::TakenOver(words.held()?)),
         "moved" => Refresh::Lost(Loss::FenceMoved),
@@ -144,7 +170,7 @@ pub(super) fn refresh(words: &mut Words, fence: Fence) -> Option<Refresh> {
     })
 }
 
-pub(super) fn release(words: &mut Words) -> Option<Release> {
+pub(super) fn release(mut words: Words) -> Option<Release> {
     Some(match words.text()?.as_str() {
         "released" => Release::Released,
         "forgotten" => Release::Forgotten,
@@ -153,28 +179,33 @@ pub(super) fn release(words: &mut Words) -> Option<Release> {
     })
 }
 
-pub(super) fn status(words: &mut Words) -> Option<Status> {
+pub(super) fn status(mut words: Words) -> Option<Status> {
     if words.text()? != "status" {
         return None;
     }
-    Some(Status {
-        slots: vec![Slot {
+    let waiting = words.number_if_any()?;
+    let slots = words.groups(|words| {
+        Some(Slot {
             fence: words.number_if_any()?.map(Fence),
             cooling_down: words.millis_if_any()?,
             held: words.held_if_any()?,
-        }],
-        waiting: None,
-    })
+        })
+    })?;
+    (!slots.is_empty()).then_some(Status { slots, waiting })
 }
 
-pub(super) fn unlocked(words: &mut Words) -> Option<Vec<Unlocked>> {
-    Some(vec![match words.text()?.as_str() {
-        "free" => return Some(Vec::new()),
-        "asked" => Unlocked::Asked(words.held()?),
-        "freed" => Unlocked::Freed(words.held()?),
-        "recipe" => Unlocked::CannotAsk(words.held()?),
-        _ => return None,
-    }])
+pub(super) fn unlocked(mut words: Words) -> Option<Vec<Unlocked>> {
+    if words.text()? != "unlocked" {
+        return None;
+    }
+    words.groups(|words| {
+        Some(match words.text()?.as_str() {
+            "asked" => Unlocked::Asked(words.held()?),
+            "freed" => Unlocked::Freed(words.held()?),
+            "recipe" => Unlocked::CannotAsk(words.held()?),
+            _ => return None,
+        })
+    })
 }
 
 #[cfg(test)]
@@ -189,12 +220,26 @@ mod tests {
     #[test]
     fn an_answer_that_is_cut_short_or_of_the_wrong_kind_is_no_answer() {
         assert!(Words::new(Value::Nil).is_none());
-        assert_eq!(acquire(&mut words(&[])), None);
-        assert_eq!(acquire(&mut words(&["granted", "1"])), None);
-        assert_eq!(acquire(&mut words(&["granted", "nan", "2"])), None);
-        assert_eq!(acquire(&mut words(&["held", "who"])), None);
-        assert_eq!(refresh(&mut words(&["held", "-5"]), Fence(1)), None);
-        assert_eq!(status(&mut words(&["granted"])), None);
+        let granted = Grant {
+            fence: Fence(1),
+            end_ms: 2,
+            slot: 3,
+        };
+        let whole = ["granted", "1", "2", "3"];
+        let read = Some((Acquire::Granted(granted), None));
+        assert_eq!(acquire(words(&whole)), read);
+        for count in 0..whole.len() {
+            assert_eq!(acquire(words(&whole[..count])), None);
+        }
+        assert_eq!(acquire(words(&["granted", "nan", "2", "3"])), None);
+        assert_eq!(acquire(words(&["granted", "1", "2", "4294967296"])), None);
+        assert_eq!(acquire(words(&["held", "who"])), None);
+        assert_eq!(acquire(words(&["queued", "1", "2", "3"])), None);
+        assert_eq!(refresh(words(&["held", "-5"]), &granted), None);
+        assert_eq!(status(words(&["granted"])), None);
+        assert_eq!(status(words(&["status", "0"])), None);
+        assert_eq!(status(words(&["status", "0", "who"])), None);
+        assert_eq!(unlocked(words(&["unlocked", "who"])), None);
     }
 
     #[test]

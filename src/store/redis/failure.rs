@@ -93,6 +93,21 @@ pub(super) fn of_fault(server: &Server, fault: Fault, timeout: Duration) -> Stor
     StoreError::new(kind, text)
 }
 
+/// What came of listening on `channel`, on a connection of its own.
+pub(super) fn of_listening(
+    server: &Server,
+    channel: &str,
+    fault: Fault,
+    timeout: Duration,
+) -> StoreError {
+    let mut error = of_fault(server, fault, timeout);
+    if error.kind == StoreErrorKind::Denied && error.text.contains("NOPERM") {
+        let needed = "(to wait in line a user needs +subscribe and this channel)";
+        error.text = format!("{}: channel {channel:?} {needed}", error.text);
+    }
+    error
+}
+
 const PLAIN_HINT: &str = " (a server without TLS? its URL begins with redis://)";
 
 /// A server that expects TLS hangs up on what is none.
@@ -132,6 +147,12 @@ fn alert_hint(alert: &str) -> &'static str {
 
 /// What an error answer of the server means.
 pub(super) fn of_answer(server: &Server, answer: &str) -> StoreError {
+    // To who has not logged in a server talks of the length of the request instead, if it has
+    // more than ten words: "ERR Protocol error: unauthenticated multibulk length".
+    let answer = match answer.contains("Protocol error: unauthenticated") {
+        true => "NOAUTH Authentication required.",
+        false => answer,
+    };
     let said = shown(&server.without_password(answer));
     let has = |codes: &[&str]| code_of(answer).is_some_and(|code| codes.contains(&code));
     let phrase = |phrases: &[&str]| phrases.iter().any(|phrase| answer.contains(phrase));

@@ -11,7 +11,7 @@ use super::wire::{Connection, Fault};
 /// A connection that was idle for longer is dialled anew: a NAT or a firewall may
 /// have forgotten it, and drops in silence what comes then. Some do so after a
 /// minute; with the default ttl a refresh comes every ten seconds.
-const IDLE_MAX: Duration = Duration::from_secs(30);
+pub(super) const IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// Connects at the first request and stays connected.
 pub(super) struct Link {

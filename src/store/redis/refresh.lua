@@ -1,28 +1,30 @@
--- KEYS: 1 the lock, 2 its state hash. ARGV: 1 token, 2 ttl in ms, 3 fence, 4 end last heard in ms, 5 holder as JSON.
+-- KEYS: 1 the lock, 2 its state hash.
+-- ARGV: 1 token, 2 ttl in ms, 3 fence, 4 end last heard in ms, 5 holder as JSON, 6 place.
 -- Answers: held end | retaken end | revoked by | taken who | moved | expired
 local me, ttl, mine, heard = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local p = place(tonumber(ARGV[6]))
 expect_master()
-local ours = owner == me and fence == mine
-local forgotten = fence == '' -- every grant leaves a fence: nobody was granted since
+local ours = p.owner == me and p.fence == mine
+local forgotten = p.fence == '' -- every grant leaves a fence: nobody was granted since
 
-if (key == me or not key) and (ours or forgotten) then
-  if not key and heard <= now then return {'expired'} end
-  if revoked then return {'revoked', revoker} end
+if (p.key == me or not p.key) and (ours or forgotten) then
+  if not p.key and heard <= now then return {'expired'} end
+  if p.revoked then return {'revoked', redis.call('HGET', KEYS[2], 'y' .. p.index) or ''} end
   redis.call('PERSIST', KEYS[2])
-  if key then
+  if p.key and p.index == 0 then
     redis.call('PEXPIRE', KEYS[1], ttl)
   else
-    redis.call('SET', KEYS[1], me, 'PX', ttl)
+    set_key(p, me, ttl)
   end
-  redis.call('HSET', KEYS[2], 'e0', num(now + ttl), 't0', num(ttl))
+  write(p, 'e', num(now + ttl), 't', num(ttl))
   if forgotten then
-    redis.call('HSET', KEYS[2], 'v', '1', 'n', num(math.max(places, 1)), 'o0', me, 'f0', mine,
-      's0', num(now), 'h0', ARGV[5], 'x0', '', 'y0', '')
+    redis.call('HSET', KEYS[2], 'v', '1', 'n', num(math.max(places, p.index + 1)))
+    write(p, 'o', me, 'f', mine, 's', num(now), 'h', ARGV[5], 'x', '', 'y', '')
   end
-  return {key and 'held' or 'retaken', num(now + ttl)}
+  return {p.key and 'held' or 'retaken', num(now + ttl)}
 end
 
 -- Our own later grant (a request that was carried out twice) is nobody else's.
-local who = key ~= me and (key or owner ~= me) and held()
+local who = p.key ~= me and (p.key or p.owner ~= me) and held(p)
 if who then return {'taken', who} end
 return {'moved'}

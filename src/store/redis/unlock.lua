@@ -1,27 +1,45 @@
 -- KEYS: 1 the lock, 2 its state hash. ARGV: 1 ask or force, 2 by whom.
--- Answers: free | asked who | recipe who | freed who
-local who = held()
+-- Answers: unlocked, and of each place that was held {asked or recipe or freed, who}
+local answer = {'unlocked'}
+local function tell_of(what, who) answer[#answer + 1] = {what, who} end
 
 if ARGV[1] == 'ask' then
-  if not who then return {'free'} end
-  if who[1] == 'recipe' then return {'recipe', who} end
-  redis.call('PERSIST', KEYS[2])
-  redis.call('HSET', KEYS[2], 'x0', fence, 'y0', ARGV[2])
-  return {'asked', who}
+  for i = 0, places - 1 do
+    local p = place(i)
+    local who = held(p)
+    if who and who[1] == 'recipe' then
+      tell_of('recipe', who)
+    elseif who then
+      redis.call('PERSIST', KEYS[2])
+      write(p, 'x', p.fence, 'y', ARGV[2])
+      tell_of('asked', who)
+    end
+  end
+  return answer
 end
 
-if not who and cooling <= now then return {'free'} end
-redis.call('PERSIST', KEYS[2]) -- first, even if it does nothing: lifts the out-of-memory refusal
-if not who then -- only a cooldown stood in the way
-  redis.call('HSET', KEYS[2], 'c0', '')
-  let_rest()
-  return {'free'}
+local freed = false
+for i = 0, places - 1 do
+  local p = place(i)
+  local who = held(p)
+  if who or p.cooling > now then
+    redis.call('PERSIST', KEYS[2]) -- first, even if it does nothing: lifts the out-of-memory refusal
+    if i == 0 then redis.call('DEL', KEYS[1]) end
+    p.key, p.cooling, freed = false, 0, true
+    write(p, 'c', '')
+  end
+  if who then
+    -- Not among the released: its own release has to hear that it was not ours.
+    if p.owner ~= '' then forced_off = with(forced_off, p.owner) end
+    p.owner = ''
+    -- The fence moves: the old holder learns at its next refresh that it lost the lock.
+    write(p, 'o', '', 'f', next_fence(p))
+    redis.call('HSET', KEYS[2], 'v', '1', 'off', forced_off)
+    tell_of('freed', who)
+  end
 end
-redis.call('DEL', KEYS[1])
--- Not among the released: its own release has to hear that it was not ours.
-if owner ~= '' then forced_off = owner end
-owner = ''
--- The fence moves: the old holder learns at its next refresh that it lost the lock.
-redis.call('HSET', KEYS[2], 'v', '1', 'o0', '', 'f0', next_fence(), 'c0', '', 'off', forced_off)
-let_rest()
-return {'freed', who}
+if freed then
+  serve()
+  let_rest()
+end
+return answer

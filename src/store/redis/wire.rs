@@ -8,7 +8,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::mpsc;
@@ -23,8 +23,9 @@ use rustls::{ClientConnection, StreamOwned};
 use super::{Address, Server};
 use crate::message::plain;
 
-/// The longest answer we read, in bytes. Our scripts answer with less than 5 KiB.
-const ANSWER_MAX: usize = 64 * 1024;
+/// The longest answer we read, in bytes. Our scripts answer with less than 5 KiB
+/// for each place of a lock, of which there are at most 1000.
+const ANSWER_MAX: usize = 5 * 1024 * 1024;
 
 /// Why a connection is of no use any more.
 #[derive(Debug, PartialEq, Eq)]
@@ -155,14 +156,40 @@ impl Connection {
             return Ok(());
         }
         // Of TLS it may be something that is not for us.
+        match self.read_now(&mut [0])? {
+            None => Ok(()),
+            Some(_) => Err(unasked()),
+        }
+    }
+
+    /// Reads away what has arrived without having been asked for; says whether there was any.
+    pub(super) fn discard(&mut self, deadline: Instant) -> Result<bool, Fault> {
+        self.stream.timed().deadline = deadline;
+        let mut any = false;
+        while self.read_now(&mut [0; 1024])?.is_some() {
+            any = true;
+        }
+        Ok(any)
+    }
+
+    /// Becomes readable when something arrives, or when the connection ends.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.stream {
+            Stream::Plain(timed) => timed.descriptor(),
+            Stream::Tls(stream) => stream.sock.descriptor(),
+        }
+    }
+
+    /// Reads what has arrived, at least a byte of it, and never waits.
+    fn read_now(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Fault> {
         self.stream.timed().set_blocking(false)?;
-        let read = self.stream.read(&mut [0]);
+        let read = self.stream.read(buffer);
         self.stream.timed().set_blocking(true)?;
         match read.map_err(|error| fault_of(&error)) {
-            Err(Fault::NoAnswer) => Ok(()),
+            Err(Fault::NoAnswer) => Ok(None),
             Err(fault) => Err(fault),
             Ok(0) => Err(Fault::Broken("the server closed the connection".to_owned())),
-            Ok(_) => Err(unasked()),
+            Ok(count) => Ok(Some(count)),
         }
     }
 
@@ -278,13 +305,16 @@ impl Timed {
 
     /// Whether something has arrived, or the end of the connection.
     fn is_readable(&self) -> bool {
-        let fd = match &self.socket {
-            Socket::Tcp(tcp) => tcp.as_fd(),
-            Socket::Unix(unix) => unix.as_fd(),
-        };
-        let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
+        let mut fds = [PollFd::new(self.descriptor(), PollFlags::POLLIN)];
         // If the call fails, so will the read that follows.
         poll(&mut fds, PollTimeout::ZERO) != Ok(0)
+    }
+
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Tcp(tcp) => tcp.as_fd(),
+            Socket::Unix(unix) => unix.as_fd(),
+        }
     }
 
     fn set_blocking(&self, blocking: bool) -> Result<(), Fault> {

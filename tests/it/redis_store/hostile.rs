@@ -104,7 +104,7 @@ fn hostile_answers_are_errors_in_time() {
         b"*0\r\n".to_vec(),
         b"*1\r\n$-1\r\n".to_vec(),
         b"*1\r\n-ERR inside\r\n".to_vec(),
-        b"*3\r\n$7\r\ngranted\r\n$3\r\nnan\r\n$1\r\n1\r\n".to_vec(),
+        b"*4\r\n$7\r\ngranted\r\n$3\r\nnan\r\n$1\r\n1\r\n$1\r\n0\r\n".to_vec(),
         b"+OK\r\n".to_vec(),
         nested("*1\r\n", 50),
         nested("*1\r\n", 12_000),
@@ -179,7 +179,7 @@ fn an_answer_in_single_bytes_is_read_whole() {
     let url = fake(|mut stream| {
         stream.set_nodelay(true).unwrap();
         let _ = stream.read(&mut [0; 65536]);
-        for byte in b"*3\r\n$7\r\ngranted\r\n$3\r\n123\r\n$3\r\n456\r\n" {
+        for byte in b"*4\r\n$7\r\ngranted\r\n$3\r\n123\r\n$3\r\n456\r\n$1\r\n7\r\n" {
             stream.write_all(&[*byte]).unwrap();
             thread::yield_now();
         }
@@ -190,7 +190,7 @@ fn an_answer_in_single_bytes_is_read_whole() {
         Grant {
             fence: Fence(123),
             end_ms: 456,
-            slot: 0,
+            slot: 7,
         }
     );
 }

@@ -2,13 +2,14 @@
 
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tasklock::store::redis::TlsFiles;
 use tasklock::store::target::Target;
 use tasklock::store::{
-    Acquire, Ask, Claim, End, Grant, Held, Holder, LockName, Once, Refresh, Release, Slot, Store,
-    Token, Unlock, Unlocked,
+    Acquire, Ask, Claim, End, Grant, Held, Holder, LockName, Once, Queued, Refresh, Release, Slot,
+    Status, Store, Token, Unlock, Unlocked,
 };
 
 use super::PATIENCE;
@@ -18,6 +19,12 @@ pub(crate) const TIMEOUT: Duration = PATIENCE;
 
 /// What [`claim`] asks for.
 pub(crate) const TTL: Duration = Duration::from_secs(60);
+
+/// Standing in line for a run that was asked for just now.
+pub(crate) const IN_LINE: Ask = Ask {
+    in_line: true,
+    waited: Duration::ZERO,
+};
 
 /// What stands before a name in Redis unless something else is chosen.
 pub(crate) const PREFIX: &str = "task_lock:";
@@ -46,7 +53,7 @@ pub(crate) fn name(text: &str) -> LockName {
     LockName::new(text).unwrap()
 }
 
-/// A claim of `who` on the lock `of`, with a token of its own.
+/// A claim of `who` on the lock `of`, with a token and a public name of its own.
 #[track_caller]
 pub(crate) fn claim(of: &str, who: &str) -> Claim {
     Claim {
@@ -54,7 +61,7 @@ pub(crate) fn claim(of: &str, who: &str) -> Claim {
         token: Token::fresh().unwrap(),
         ttl: TTL,
         holder: Holder {
-            id: "00112233aabbccdd".to_owned(),
+            id: Token::fresh().unwrap().as_str()[..16].to_owned(),
             who: who.to_owned(),
             pid: 42,
             command: "./job.sh".to_owned(),
@@ -84,6 +91,56 @@ pub(crate) fn held(store: &mut dyn Store, claim: &Claim) -> Held {
     }
 }
 
+/// Stands in line for the lock, which is not to be had now.
+#[track_caller]
+pub(crate) fn queue(store: &mut dyn Store, claim: &Claim) -> Queued {
+    match store.acquire(claim, IN_LINE, TIMEOUT) {
+        Ok(Acquire::Queued(queued)) => queued,
+        other => panic!("{} is not in line: {other:?}", claim.holder.who),
+    }
+}
+
+/// What becomes of standing in line, as a run does it: asks, and asks again when the bell rings
+/// or when it is time to.
+#[track_caller]
+pub(crate) fn wait_in_line(store: &mut dyn Store, claim: &Claim) -> Acquire {
+    let start = Instant::now();
+    loop {
+        match store.acquire(claim, IN_LINE, TIMEOUT).unwrap() {
+            Acquire::Queued(queued) if start.elapsed() < PATIENCE => {
+                rings_within(store, queued.ask_in);
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Waits in line until the lock is ours.
+#[track_caller]
+pub(crate) fn grant_in_line(store: &mut dyn Store, claim: &Claim) -> Grant {
+    match wait_in_line(store, claim) {
+        Acquire::Granted(grant) => grant,
+        other => panic!("{} was not granted: {other:?}", claim.holder.who),
+    }
+}
+
+/// Whether the bell rings before `limit` has passed.
+pub(crate) fn rings_within(store: &dyn Store, limit: Duration) -> bool {
+    let bell = store
+        .bell()
+        .expect("a store that is asked in line has a bell");
+    let mut fds = [PollFd::new(bell, PollFlags::POLLIN)];
+    // Rounded up: a time that is nearly over must not be asked for again and again.
+    let limit = PollTimeout::try_from(limit.as_millis() + 1).unwrap();
+    poll(&mut fds, limit).unwrap() > 0
+}
+
+/// Waits for the bell.
+#[track_caller]
+pub(crate) fn wait_for_bell(store: &dyn Store) {
+    assert!(rings_within(store, PATIENCE), "the bell did not ring");
+}
+
 /// Refreshes, and is answered.
 #[track_caller]
 pub(crate) fn refresh(store: &mut dyn Store, claim: &Claim, grant: &Grant) -> Refresh {
@@ -105,10 +162,23 @@ pub(crate) fn release(store: &mut dyn Store, claim: &Claim) -> Release {
     store.release(claim, End::Failed, TIMEOUT).unwrap()
 }
 
+/// Releases a lock that is ours, with what became of the run.
+#[track_caller]
+pub(crate) fn end(store: &mut dyn Store, claim: &Claim, end: End) {
+    let answer = store.release(claim, end, TIMEOUT).unwrap();
+    assert_eq!(answer, Release::Released, "{}", claim.holder.who);
+}
+
+/// Looks at a lock, and is answered.
+#[track_caller]
+pub(crate) fn status(store: &mut dyn Store, of: &str) -> Status {
+    store.inspect(&name(of), TIMEOUT).unwrap()
+}
+
 /// Looks at a lock of one place, and is answered.
 #[track_caller]
 pub(crate) fn inspect(store: &mut dyn Store, of: &str) -> Slot {
-    let mut slots = store.inspect(&name(of), TIMEOUT).unwrap().slots;
+    let mut slots = status(store, of).slots;
     assert_eq!(slots.len(), 1);
     slots.remove(0)
 }

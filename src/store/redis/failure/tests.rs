@@ -43,6 +43,8 @@ fn what_passes_by_itself_is_unavailable_also_from_inside_a_script() {
 fn refused_credentials_and_permissions_are_denied() {
     for answer in [
         "NOAUTH Authentication required.",
+        "ERR Protocol error: unauthenticated multibulk length",
+        "ERR Protocol error: unauthenticated bulk length",
         "WRONGPASS invalid username-password pair or user is disabled.",
         "NOPERM this user has no permissions to run the 'eval' command",
         "ERR AUTH <password> called without any password configured for the default user.",
