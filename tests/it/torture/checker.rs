@@ -73,6 +73,10 @@ pub(crate) struct Findings {
     pub(crate) grants: usize,
     /// Runs that were refused.
     pub(crate) skipped: usize,
+    /// Grants by the server's account; 0 where nobody recorded it.
+    pub(crate) granted: usize,
+    /// How often a run joined a line, by the same account.
+    pub(crate) joined: usize,
 }
 
 /// Whether the table of faults covers what was found.

@@ -152,9 +152,9 @@ struct Plan {
 impl Plan {
     fn draw(rng: &mut Rng) -> Plan {
         // Most are short, so that there are many; some outlast a lease that is not refreshed.
-        let lasts = match rng.below(12) {
+        let lasts = match rng.below(20) {
             0 => rng.millis(1000, 4000),
-            1..3 => rng.millis(100, 600),
+            1..4 => rng.millis(100, 600),
             _ => rng.millis(1, 30),
         };
         // A run that is killed closes its lock until the lease ends: the shorter the better.

@@ -1,6 +1,6 @@
 //! The line as the server kept it: who joined, who left, who was granted a place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::history::{Nanos, Record};
 use super::view::View;
@@ -26,6 +26,7 @@ struct Lock {
 
 pub(super) fn check(history: &[Record], view: &View<'_>, findings: &mut Findings) {
     let mut locks: BTreeMap<&str, Lock> = BTreeMap::new();
+    let mut granted = BTreeSet::new();
     for record in history {
         match record {
             Record::Joined {
@@ -39,7 +40,8 @@ pub(super) fn check(history: &[Record], view: &View<'_>, findings: &mut Findings
                     run: *run,
                     slots: *slots,
                 };
-                locks.entry(name).or_default().line.insert(*ticket, waiter);
+                let line = &mut locks.entry(name).or_default().line;
+                findings.joined += usize::from(line.insert(*ticket, waiter).is_none());
             }
             Record::Left { at, name, ticket } => {
                 let lock = locks.entry(name).or_default();
@@ -54,6 +56,7 @@ pub(super) fn check(history: &[Record], view: &View<'_>, findings: &mut Findings
                 slot,
                 fence,
             } => {
+                granted.insert((*run, *slot, *fence));
                 let lock = locks.entry(name).or_default();
                 check_grant(lock, findings, *at, (*run, *slot, *fence));
                 lock.line.retain(|_, waiter| waiter.run != *run);
@@ -61,6 +64,15 @@ pub(super) fn check(history: &[Record], view: &View<'_>, findings: &mut Findings
             _ => {}
         }
     }
+    let starts = view.runs.values().flat_map(|run| &run.starts);
+    for start in starts.filter(|_| !granted.is_empty()) {
+        let grant = start.fence.map(|fence| (start.run, start.slot, fence));
+        if grant.is_some_and(|grant| !granted.contains(&grant)) {
+            let story = format!("the server granted run {} nothing of the kind", start.run);
+            findings.found_for_certain(Rule::Fence, start.at, story);
+        }
+    }
+    findings.granted = granted.len();
 }
 
 /// Whoever is granted a place is the first in line who may use it.

@@ -497,6 +497,7 @@ fn whoever_comes_first_is_served_first_and_is_not_forgotten() {
         .expect_clean();
     // Left because it had waited long enough.
     Story::clean()
+        .granted(1, 0, 99, 10)
         .joined(3, 1, 1, 121)
         .left(1, 129)
         .granted(2, 0, 199, 20)
@@ -516,6 +517,21 @@ fn a_grant_with_an_old_fence_is_a_breach_even_if_its_job_never_ran() {
         .expect_broken(&[Rule::Fence]);
     story.clone().granted(3, 1, 299, 5).expect_clean();
     story.granted(3, 0, 299, 21).expect_clean();
+}
+
+#[test]
+fn a_fence_that_the_server_never_gave_is_a_breach() {
+    let story = Story::clean().granted(1, 0, 99, 10);
+    story.expect_broken(&[Rule::Fence]);
+    story
+        .clone()
+        .granted(2, 0, 199, 19)
+        .expect_broken(&[Rule::Fence]);
+    story
+        .clone()
+        .granted(2, 1, 199, 20)
+        .expect_broken(&[Rule::Fence]);
+    story.granted(2, 0, 199, 20).expect_clean();
 }
 
 #[test]
