@@ -77,13 +77,15 @@ pub(crate) enum Record {
     },
     /// A witness was not given the CPU.
     Gap { from: Nanos, to: Nanos },
-    /// The server put a run in line (again: after it had been dropped).
+    /// The server noted a run in line: it has joined, has asked again, or has been told.
     Joined {
         at: Nanos,
         name: String,
         run: u32,
         ticket: u64,
         slots: u32,
+        /// It has been told that there is a place for it.
+        told: bool,
     },
     /// The server took a ticket out of the line.
     Left {

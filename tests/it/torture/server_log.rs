@@ -66,7 +66,8 @@ impl Reader {
                 self.runs.extend(details.map(|run| (id.to_owned(), run)));
             } else if let Some(ticket) = number(field, "q") {
                 // "end woken slots id"
-                let mut parts = value.split(' ').skip(2);
+                let mut parts = value.split(' ').skip(1);
+                let told = parts.next().is_some_and(|woken| woken != "0");
                 let slots = parts.next().and_then(|slots| slots.parse().ok());
                 let run = parts.next().and_then(|id| self.runs.get(id));
                 if let (Some(slots), Some(run)) = (slots, run) {
@@ -76,6 +77,7 @@ impl Reader {
                         run: *run,
                         ticket,
                         slots,
+                        told,
                     });
                 }
             } else if let Some(slot) = number(field, "f") {
@@ -129,7 +131,8 @@ fn a_line_and_a_grant_are_read_from_what_the_scripts_write() {
             name: name(),
             run,
             ticket: 3,
-            slots: 2
+            slots: 2,
+            told: false
         }]
     );
     assert_eq!(

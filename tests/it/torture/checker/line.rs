@@ -15,12 +15,16 @@ const HEARTBEAT: Nanos = 9_000_000_000;
 struct Waiter {
     run: u32,
     slots: u32,
+    /// There is a place for it, which it has not taken yet.
+    told: bool,
 }
 
 /// The line of one lock, and of each of its places the last run and its fence.
 #[derive(Debug, Default)]
 struct Lock {
     line: BTreeMap<u64, Waiter>,
+    /// The ticket of each run, also while it is passed over: it comes back with the same one.
+    tickets: BTreeMap<u32, u64>,
     grants: BTreeMap<u32, (u32, u64)>,
 }
 
@@ -34,14 +38,17 @@ pub(super) fn check(history: &[Record], view: &View<'_>, findings: &mut Findings
                 run,
                 ticket,
                 slots,
+                told,
                 ..
             } => {
                 let waiter = Waiter {
                     run: *run,
                     slots: *slots,
+                    told: *told,
                 };
-                let line = &mut locks.entry(name).or_default().line;
-                findings.joined += usize::from(line.insert(*ticket, waiter).is_none());
+                let lock = locks.entry(name).or_default();
+                lock.tickets.insert(*run, *ticket);
+                findings.joined += usize::from(lock.line.insert(*ticket, waiter).is_none());
             }
             Record::Left { at, name, ticket } => {
                 let lock = locks.entry(name).or_default();
@@ -75,7 +82,8 @@ pub(super) fn check(history: &[Record], view: &View<'_>, findings: &mut Findings
     findings.granted = granted.len();
 }
 
-/// Whoever is granted a place is the first in line who may use it.
+/// Whoever is granted a place is the first in line who may use it, but for those who have been
+/// told of another place: of the places that they may use, there is one for each of them.
 fn check_grant(lock: &mut Lock, findings: &mut Findings, at: Nanos, grant: (u32, u32, u64)) {
     let (run, slot, fence) = grant;
     let last = lock.grants.insert(slot, (run, fence));
@@ -83,18 +91,20 @@ fn check_grant(lock: &mut Lock, findings: &mut Findings, at: Nanos, grant: (u32,
         // Its own place, which the server had forgotten.
         return;
     }
-    let mine = lock.line.iter().find(|(_, waiter)| waiter.run == run);
-    let mine = mine.map_or(u64::MAX, |(ticket, _)| *ticket);
-    let ahead = lock
-        .line
-        .range(..mine)
-        .find(|(_, waiter)| waiter.slots > slot && waiter.run != run);
-    if let Some((ticket, waiter)) = ahead {
-        let story = format!(
-            "run {run} was granted place {slot} before run {}, which has ticket {ticket}",
-            waiter.run
-        );
-        findings.found_for_certain(Rule::Order, at, story);
+    let mine = lock.tickets.get(&run).copied().unwrap_or(u64::MAX);
+    let mut provided = 0;
+    for (ticket, waiter) in lock.line.range(..mine) {
+        if waiter.slots <= slot {
+            continue;
+        }
+        provided += u32::from(waiter.told);
+        if !waiter.told || provided >= waiter.slots {
+            let story = format!(
+                "run {run} was granted place {slot} before run {}, which has ticket {ticket}",
+                waiter.run
+            );
+            findings.found_for_certain(Rule::Order, at, story);
+        }
     }
     if let Some((_, last)) = last
         && fence <= last

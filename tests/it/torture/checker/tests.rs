@@ -108,12 +108,21 @@ impl Story {
     }
 
     fn joined(self, run: u32, ticket: u64, slots: u32, at: Nanos) -> Story {
+        self.noted((run, ticket, slots), at, false)
+    }
+
+    fn told(self, run: u32, ticket: u64, slots: u32, at: Nanos) -> Story {
+        self.noted((run, ticket, slots), at, true)
+    }
+
+    fn noted(self, (run, ticket, slots): (u32, u64, u32), at: Nanos, told: bool) -> Story {
         self.add(Record::Joined {
             at: at * MS,
             name: "a".to_owned(),
             run,
             ticket,
             slots,
+            told,
         })
     }
 
@@ -476,6 +485,28 @@ fn whoever_comes_first_is_served_first_and_is_not_forgotten() {
         .granted(1, 1, 99, 10)
         .granted(2, 0, 199, 20);
     elsewhere.expect_clean();
+    // Nor is one who has been told of another place; there is none where there is only one.
+    let both = Story::default()
+        .ran(1, 1, (100, 150), 1)
+        .ran(2, 0, (100, 150), 1)
+        .told(2, 1, 2, 80)
+        .granted(1, 1, 98, 10)
+        .granted(2, 0, 99, 20);
+    both.expect_clean();
+    let one = Story::clean()
+        .told(2, 1, 1, 80)
+        .granted(1, 0, 99, 10)
+        .granted(2, 0, 199, 20);
+    one.expect_broken(&[Rule::Order]);
+    // Passed over, and back with the ticket that it had.
+    let back = Story::clean()
+        .joined(1, 1, 1, 80)
+        .left(1, 85)
+        .joined(2, 2, 1, 86)
+        .granted(1, 0, 99, 10)
+        .granted(2, 0, 199, 20)
+        .fault(Fault::CutConnections, None, (81, 82));
+    back.expect_clean();
     // Dropped while it lived: only one that could not be reached may be.
     let dropped = Story::clean()
         .joined(2, 1, 1, 80)
