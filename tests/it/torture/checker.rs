@@ -11,6 +11,7 @@ use super::history::{Nanos, Record};
 use view::View;
 
 mod exit;
+mod idle;
 mod line;
 mod place;
 mod view;
@@ -36,6 +37,8 @@ pub(crate) enum Rule {
     Register,
     /// First come, first served; who lives is not dropped.
     Order,
+    /// Nobody waits for a place that nobody is in.
+    Idle,
     /// The exit code tells what happened.
     Exit,
     /// A job ends with its tasklock.
@@ -109,6 +112,7 @@ pub(crate) fn check(history: &[Record], topology: Topology) -> Findings {
     place::check(&view, &mut findings);
     line::check(history, &view, &mut findings);
     exit::check(&view, &mut findings);
+    idle::check(&view, &mut findings);
     for record in history {
         if let Record::Leftover { at, what } = record {
             findings.found_for_certain(Rule::Leftover, *at, what.clone());

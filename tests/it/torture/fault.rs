@@ -68,8 +68,15 @@ const KILL: i32 = 9;
 const TERM: i32 = 15;
 
 impl Fault {
-    /// All that can be done in a topology.
-    pub(crate) fn all(topology: Topology) -> &'static [Fault] {
+    /// All that can be done in a topology; or, with a store that is well, to processes only.
+    pub(crate) fn all(topology: Topology, store_is_well: bool) -> &'static [Fault] {
+        if store_is_well {
+            return Fault::all_of(Topology::Local);
+        }
+        Fault::all_of(topology)
+    }
+
+    fn all_of(topology: Topology) -> &'static [Fault] {
         const TO_PROCESSES: &[Fault] = &[
             Fault::KillTasklock,
             Fault::TermTasklock,
@@ -102,7 +109,14 @@ impl Fault {
     /// The table of what is promised.
     pub(crate) fn verdict(self, topology: Topology) -> Verdict {
         match self {
-            Fault::KillTasklock | Fault::KillJob => Verdict {
+            // The kernel frees a file lock when it closes the files of a process that dies, and
+            // tells its children to die a moment after that.
+            Fault::KillTasklock => Verdict {
+                overlap: topology == Topology::Local,
+                signal: Some(KILL),
+                ..NOTHING
+            },
+            Fault::KillJob => Verdict {
                 signal: Some(KILL),
                 ..NOTHING
             },

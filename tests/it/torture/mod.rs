@@ -74,6 +74,10 @@ fn torture(topology: Topology) {
         "{topology:?}, seeds {first} to {}: {toll}",
         first + rounds - 1
     );
+    assert!(
+        toll.happened(),
+        "a round in which nothing happens shows nothing"
+    );
     assert_eq!(toll.breaches, 0, "what was broken stands above");
 }
 

@@ -12,7 +12,7 @@ use redis::Value;
 
 use super::arena::NAMES;
 use super::client::Stage;
-use super::fault::{Fault, Topology};
+use super::fault::Fault;
 use super::history::{Nanos, Record, now};
 use super::rng::Rng;
 use crate::support::process;
@@ -49,7 +49,7 @@ enum What {
 /// One who does harm.
 pub(crate) struct Nemesis<'a> {
     stage: &'a Stage<'a>,
-    topology: Topology,
+    faults: &'static [Fault],
     rng: Rng,
     /// What is still to be done before everything has been done once.
     deck: Vec<Fault>,
@@ -59,10 +59,11 @@ pub(crate) struct Nemesis<'a> {
 }
 
 impl<'a> Nemesis<'a> {
-    pub(crate) fn new(stage: &'a Stage<'a>, topology: Topology, rng: Rng) -> Nemesis<'a> {
+    /// Does what is in `faults`.
+    pub(crate) fn new(stage: &'a Stage<'a>, faults: &'static [Fault], rng: Rng) -> Nemesis<'a> {
         Nemesis {
             stage,
-            topology,
+            faults,
             rng,
             deck: Vec::new(),
             frozen: Vec::new(),
@@ -86,7 +87,7 @@ impl<'a> Nemesis<'a> {
 
     fn draw(&mut self) -> Fault {
         if self.deck.is_empty() {
-            self.deck = Fault::all(self.topology).to_vec();
+            self.deck = self.faults.to_vec();
             self.rng.shuffle(&mut self.deck);
         }
         self.deck.pop().unwrap()

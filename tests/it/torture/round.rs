@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::arena::Arena;
 use super::checker::{self, Findings};
 use super::client::{self, Stage};
-use super::fault::Topology;
+use super::fault::{Fault, Topology};
 use super::leftover;
 use super::nemesis::Nemesis;
 use super::rng::Rng;
@@ -26,6 +26,9 @@ const NEMESIS: u64 = 1000;
 const RECIPE: u64 = 2000;
 /// One for each processor of a small machine.
 const WITNESSES: usize = 2;
+
+/// Where the histories of broken promises are kept.
+const KEPT: &str = env!("CARGO_TARGET_TMPDIR");
 
 /// What a round is to be.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +67,9 @@ impl Round {
                 scope.spawn(|| client::use_recipe(&stage, rng));
             }
             let _end = Ending(&stage);
-            let nemesis = Nemesis::new(&stage, self.topology, Rng::new(self.seed, NEMESIS));
+            // Where the store is always in trouble, waiting too long is never anybody's fault.
+            let faults = Fault::all(self.topology, self.seed.is_multiple_of(3));
+            let nemesis = Nemesis::new(&stage, faults, Rng::new(self.seed, NEMESIS));
             let faults = nemesis.rage(self.length);
             stage.end();
             end_what_hangs(&stage);
@@ -103,7 +108,7 @@ impl Round {
     /// Says what is broken, and keeps the history and what each run said.
     fn tell(&self, findings: &Findings, arena: &Arena) {
         let name = format!("torture-{:?}-{}", self.topology, self.seed);
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let kept = Path::new(KEPT).join(name);
         let _ = fs::remove_dir_all(&kept);
         fs::create_dir_all(&kept).unwrap();
         for file in fs::read_dir(arena.scratch.path()).unwrap() {
@@ -148,6 +153,11 @@ impl Drop for Witness {
 }
 
 impl Toll {
+    /// Were there jobs, and was harm done?
+    pub(crate) fn happened(&self) -> bool {
+        self.grants > 0 && self.faults > 0
+    }
+
     /// Adds another round's.
     pub(crate) fn add(&mut self, other: &Toll) {
         self.grants += other.grants;

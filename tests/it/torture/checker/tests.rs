@@ -551,6 +551,61 @@ fn a_grant_with_an_old_fence_is_a_breach_even_if_its_job_never_ran() {
 }
 
 #[test]
+fn a_wait_for_a_place_that_nobody_is_in_is_a_breach() {
+    let waited = |until: Nanos| {
+        Story::clean()
+            .asked(4, 1, 240)
+            .start(4, 0, until, 2)
+            .end(4, until + 10, 3)
+            .exit(4, until + 15, CODE)
+    };
+    waited(2700).expect_clean();
+    waited(2900).expect_broken(&[Rule::Idle]);
+    // The same for one that gave up.
+    let gave_up = |until| Story::clean().asked(4, 1, 240).exit(4, until, 75);
+    gave_up(2700).expect_clean();
+    gave_up(2900).expect_broken(&[Rule::Idle]);
+    // A job that runs all the time is a reason, and so is the lease of one that was killed.
+    let ran = waited(5000).ran(5, 0, (260, 4990), 3).change(4, |record| {
+        if let Record::End { wrote, .. } = record {
+            *wrote = Some(4);
+        }
+    });
+    ran.expect_clean();
+    let killed = waited(4000).asked(5, 1, 250).died(5, 255, 9).fault(
+        Fault::KillTasklock,
+        Some(5),
+        (254, 254),
+    );
+    killed.expect_clean();
+    let local = killed.check(Topology::Local).breaches;
+    assert!(local.iter().all(|it| it.rule == Rule::Idle) && !local.is_empty());
+    // Whoever was stopped in line may hold up those behind.
+    let stopped = waited(4000).fault(Fault::FreezeTasklock, Some(3), (1000, 3000));
+    stopped.expect_clean();
+}
+
+#[test]
+fn a_file_lock_is_free_a_moment_before_the_job_of_a_killed_tasklock_is_dead() {
+    let met = |killed: Nanos| {
+        Story::clean()
+            .without(is_end_of(1))
+            .without(|record| matches!(record, Record::Exit { run: 1, .. }))
+            .died(1, 195, 9)
+            .fault(Fault::KillTasklock, Some(1), (killed, killed))
+            .change(2, |record| {
+                if let Record::Start { beside, .. } = record {
+                    *beside = Some(1);
+                }
+            })
+    };
+    assert_eq!(met(190).check(Topology::Local).breaches, []);
+    let long_ago = met(90).check(Topology::Local).breaches;
+    assert_eq!(long_ago.len(), 1, "{long_ago:?}");
+    met(190).expect_broken(&[Rule::Overlap]);
+}
+
+#[test]
 fn a_fence_that_the_server_never_gave_is_a_breach() {
     let story = Story::clean().granted(1, 0, 99, 10);
     story.expect_broken(&[Rule::Fence]);

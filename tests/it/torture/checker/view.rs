@@ -57,7 +57,7 @@ struct Done<'a> {
 /// The whole history.
 #[derive(Debug)]
 pub(super) struct View<'a> {
-    topology: Topology,
+    pub(super) topology: Topology,
     pub(super) runs: BTreeMap<u32, Run<'a>>,
     faults: Vec<Done<'a>>,
     gaps: Vec<(Nanos, Nanos)>,
@@ -161,14 +161,24 @@ impl<'a> View<'a> {
     /// earlier than `from`? Aimed at one of `runs`, or at nobody in particular.
     pub(super) fn excuse(
         &self,
-        (from, to): (Nanos, Nanos),
+        when: (Nanos, Nanos),
         runs: &[u32],
         column: impl Fn(&Verdict) -> bool,
     ) -> Excuse {
-        let covers = |done: &&Done| {
+        self.excuse_all(when, |run| runs.contains(&run), column)
+    }
+
+    /// [`View::excuse`] for faults at any of the runs that `at` knows.
+    pub(super) fn excuse_all(
+        &self,
+        (from, to): (Nanos, Nanos),
+        at: impl Fn(u32) -> bool,
+        column: impl Fn(&Verdict) -> bool,
+    ) -> Excuse {
+        let covers = |done: &&Done<'_>| {
             done.from <= to
                 && done.to >= from
-                && done.run.is_none_or(|run| runs.contains(&run))
+                && done.run.is_none_or(&at)
                 && column(&done.fault.verdict(self.topology))
         };
         match self.faults.iter().find(covers) {
