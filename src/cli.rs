@@ -94,11 +94,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "DUR", allow_negative_numbers = true)]
     pub min_hold: Option<String>,
 
-    /// Once per tick of a schedule: skip when a run that was asked for less than half of DUR before succeeded
+    /// Once per tick of a schedule of this period: skip when a run of the same tick has succeeded
     #[arg(long, value_name = "DUR", allow_negative_numbers = true)]
     pub once_per: Option<String>,
 
-    /// Once per KEY, such as a date or a release: skip when the last success carried the same
+    /// Once per KEY, such as a date or a release: skip when the last success had the same
     #[arg(long, value_name = "KEY")]
     pub once_key: Option<String>,
 

@@ -5,8 +5,9 @@ mod json;
 mod quote;
 mod text;
 
+pub use json::skip_word;
 pub use quote::{escape, hide_urls, plain};
-pub use text::held_text;
+pub use text::{held_text, waiting_line};
 
 use std::time::Duration;
 

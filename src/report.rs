@@ -19,6 +19,8 @@ pub struct Report<'a> {
     pub name: &'a str,
     /// [`crate::exit::Outcome::word`].
     pub outcome: &'a str,
+    /// Why it was skipped, if it was.
+    pub cause: Option<&'a str>,
     /// The command's exit code, if it exited.
     pub child_exit: Option<u8>,
     /// The signal that the command died of, if it did.

@@ -19,7 +19,7 @@ use crate::identity::user_at_host;
 use crate::inbox::{Inbox, Incoming, Post};
 use crate::keeper::{Keeper, Request, Timeouts};
 use crate::log::Log;
-use crate::message::{Message, hide_urls, plain};
+use crate::message::{Message, hide_urls, plain, skip_word};
 use crate::report::{Destination, Report};
 use crate::signals::{Signal, Signals};
 use crate::store::target::Distance;
@@ -321,6 +321,10 @@ impl<'a> Work<'a> {
         Report {
             name: self.claim.name.as_str(),
             outcome: outcome.word(),
+            cause: match outcome {
+                Outcome::Skipped(skip) => Some(skip_word(skip)),
+                _ => None,
+            },
             child_exit: match status {
                 Some(ChildStatus::Exited(code)) => Some(code),
                 _ => None,

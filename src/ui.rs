@@ -1,7 +1,6 @@
 //! What a person sees at a terminal while the run waits for the lock: one line
 //! that stays up to date, and is gone when the wait is over.
 
-use std::io::IsTerminal;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::clock::{self, Tick};
-use crate::message::Message;
+use crate::message::waiting_line;
 use crate::store::{Held, Queued};
 
 /// How often the durations in the line are brought up to date.
@@ -36,16 +35,18 @@ struct News {
 
 impl WaitingLine {
     /// A line about the lock `name`, drawn by a thread of its own: a write may
-    /// block. None if standard error is no terminal, or the system refuses the thread.
+    /// block. None if standard error is no terminal on which a line can be taken
+    /// away again (`TERM=dumb`), or the system refuses the thread.
     #[must_use]
     pub fn start(name: String) -> Option<WaitingLine> {
-        if !std::io::stderr().is_terminal() {
+        let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        if line.is_hidden() {
             return None;
         }
         let (news, updates) = mpsc::channel();
         let (over, gone) = mpsc::channel();
         let work = move || {
-            draw(&name, &updates);
+            draw(&line, &name, &updates);
             drop(over);
         };
         let thread = thread::Builder::new().name("line".to_owned()).spawn(work);
@@ -73,8 +74,7 @@ impl Drop for WaitingLine {
 }
 
 /// Keeps the line up to date until nobody has news any more.
-fn draw(name: &str, updates: &Receiver<News>) {
-    let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+fn draw(line: &ProgressBar, name: &str, updates: &Receiver<News>) {
     // The template is constant; without it the line would look different, no worse.
     if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
         line.set_style(style);
@@ -106,7 +106,6 @@ impl News {
             ..self.queued
         };
         let left = (self.until != Tick::NEVER).then(|| self.until.since(now));
-        let text = Message::Waiting { queued, left }.text(name);
-        format!("tasklock: {text}")
+        waiting_line(name, &queued, left)
     }
 }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::config::Lock;
+use crate::duration::show;
 use crate::exit::{Code, Ending};
 use crate::identity::user_at_host;
 use crate::message::{escape, held_text};
@@ -17,10 +18,23 @@ use crate::store::{Held, Unlock, Unlocked};
 pub fn unlock(lock: &Lock, how: Unlock) -> Result<Ending> {
     super::tell_where(lock);
     let mut store = lock.target.open(&lock.key_prefix);
+    // Asked before, as force ends a cooldown.
+    let slots = store.inspect(&lock.name, lock.store_timeout)?.slots;
+    let cooling_down = slots.iter().filter_map(|slot| slot.cooling_down).max();
     let unlocked = store.unlock(&lock.name, how, &user_at_host(), lock.store_timeout)?;
     let name = escape(lock.name.as_str());
     if unlocked.is_empty() {
-        output::line(&format!("{name}: already free"));
+        let text = match (cooling_down, how) {
+            (None, _) => "already free".to_owned(),
+            (Some(left), Unlock::Ask) => format!(
+                "held by nobody, but cooling down for another {}; --force ends that",
+                show(left)
+            ),
+            (Some(left), Unlock::Force) => {
+                format!("freed; it was cooling down for another {}", show(left))
+            }
+        };
+        output::line(&format!("{name}: {text}"));
     }
     let mut code = Code::Ok;
     for unlocked in &unlocked {

@@ -120,8 +120,9 @@ impl LossCause {
     }
 }
 
-/// One word for each reason.
-fn skip_word(skip: &Skip) -> &'static str {
+/// One word for each reason why a run was skipped.
+#[must_use]
+pub fn skip_word(skip: &Skip) -> &'static str {
     match skip {
         Skip::Held(_) => "held",
         Skip::WaitOver { .. } => "wait_over",

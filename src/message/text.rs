@@ -192,11 +192,7 @@ fn done_text(done: Done) -> String {
 /// `held by root@web3 pid 4121 (./backup.sh) since 02:00:03 (14m), lease ends in 52s, reason: nightly`
 #[must_use]
 pub fn held_text(held: &Held) -> String {
-    let mut text = String::from("held by ");
-    match &held.holder {
-        None => text.push_str("a job that leaves no details"),
-        Some(holder) => text.push_str(&who_and_what(holder)),
-    }
+    let mut text = format!("held by {}", holder_text(held));
     if let Some(age) = held.age {
         text.push_str(&format!(" since {} ({})", clock_time(age), show(age)));
     }
@@ -206,27 +202,57 @@ pub fn held_text(held: &Held) -> String {
     if let Some(remaining) = held.remaining {
         text.push_str(&format!(", lease ends in {}", show(remaining)));
     }
-    if let Some(reason) = held
-        .holder
-        .as_ref()
-        .and_then(|holder| holder.reason.as_ref())
-    {
-        text.push_str(&format!(", reason: {}", escape(reason)));
-    }
-    text
+    text + &reason_text(held)
 }
 
 /// `next in line; held by root@web3 pid 4121 (./backup.sh) since 02:00:03 (14m), lease ends in 52s`
 fn queued_text(queued: &Queued) -> String {
-    let held = match &queued.held {
-        Some(held) => held_text(held),
-        None => "held by nobody just now".to_owned(),
-    };
+    let held = queued.held.as_ref();
+    let held = held.map_or_else(|| FOR_ANOTHER.to_owned(), held_text);
     match queued.place {
-        Some(1) => format!("next in line; {held}"),
-        Some(place) => format!("number {place} in line; {held}"),
+        Some(place) => format!("{}; {held}", place_text(place)),
         None => held,
     }
+}
+
+/// What a waiter shows at a terminal, the most important first, as the end may
+/// not fit: `waiting for "backup": next in line, 9m48s left; held 14m by root@web3 pid 4121`
+#[must_use]
+pub fn waiting_line(name: &str, queued: &Queued, left: Option<Duration>) -> String {
+    let place = queued.place.map(place_text);
+    let left = left.map(|left| format!("{} left", show(left)));
+    let facts: Vec<_> = place.into_iter().chain(left).collect();
+    let separator = if facts.is_empty() { "" } else { "; " };
+    let held = match &queued.held {
+        None => FOR_ANOTHER.to_owned(),
+        Some(held) => {
+            let age = held.age.map_or_else(String::new, |age| show(age) + " ");
+            format!("held {age}by {}{}", holder_text(held), reason_text(held))
+        }
+    };
+    let facts = facts.join(", ");
+    format!("waiting for \"{}\": {facts}{separator}{held}", escape(name))
+}
+
+/// The lock of a waiter is free, but not for long.
+const FOR_ANOTHER: &str = "held by nobody just now";
+
+fn place_text(place: u32) -> String {
+    match place {
+        1 => "next in line".to_owned(),
+        place => format!("number {place} in line"),
+    }
+}
+
+fn holder_text(held: &Held) -> String {
+    let holder = held.holder.as_ref();
+    holder.map_or_else(|| "a job that leaves no details".to_owned(), who_and_what)
+}
+
+/// `, reason: nightly`
+fn reason_text(held: &Held) -> String {
+    let reason = held.holder.as_ref().and_then(|it| it.reason.as_ref());
+    reason.map_or_else(String::new, |text| format!(", reason: {}", escape(text)))
 }
 
 fn who(holder: &Holder) -> String {
@@ -357,6 +383,25 @@ mod tests {
         let start =
             "skipped: waited 10m for \"backup\" in vain: number 2 in line; held by root@web3 ";
         assert!(text.starts_with(start), "{text}");
+    }
+
+    #[test]
+    fn a_line_at_a_terminal_begins_with_what_must_not_be_cut_off() {
+        let queued = |held, place| Queued {
+            held,
+            place,
+            ask_in: Duration::ZERO,
+        };
+        let left = Some(Duration::from_secs(588));
+        assert_eq!(
+            waiting_line("backup", &queued(Some(held()), Some(1)), left),
+            "waiting for \"backup\": next in line, 9m48s left; \
+             held 14m by root@web3 pid 4121 (./backup.sh), reason: nightly"
+        );
+        assert_eq!(
+            waiting_line("b\x07", &queued(None, None), None),
+            "waiting for \"b\\u{7}\": held by nobody just now"
+        );
     }
 
     #[test]

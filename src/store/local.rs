@@ -17,8 +17,8 @@
 //! that puts the file back, or finds the other run there and answers "lost".
 //! Where somebody deletes the file of a line, those in it and those who come
 //! later do not know the order between them, until each has asked again.
-//! A waiter that is stopped (SIGSTOP) keeps its place; while a place is free
-//! that it does not take for a second, those behind it pass it over.
+//! A waiter that is stopped (SIGSTOP) keeps its place in line; a lock that is
+//! free for it, and that it does not take for a second, goes to the one behind it.
 //! Not promised: anything on network file systems, or against users who may
 //! write to the same directory.
 
@@ -42,8 +42,9 @@ use crate::store::{
     Acquire, Ask, Claim, End, Grant, Held, LockName, Loss, Once, Refresh, Release, Slot, Status,
     Store, StoreError, Token, Unlock, Unlocked,
 };
+use bell::Bell;
 use directory::{Directory, Place};
-use line::Line;
+use line::{Line, Waiter};
 use lock_file::{Hold, LockFile, Look};
 use once::OnceFile;
 use patience::Patience;
@@ -58,6 +59,9 @@ pub struct LocalStore {
     holds: Vec<Hold>,
     /// The one that asked last is the last.
     waits: Vec<Wait>,
+    /// Of the waits that ended well. To close a bell takes the kernel up to 20 ms
+    /// (it waits for all who may be ringing it), and the job is to start now.
+    silent: Vec<Bell>,
     /// What single tries saw free, and reserved for those in line.
     unclaimed: HashMap<LockName, Unclaimed>,
     /// Released or withdrawn here. A token never leaves its process while it
@@ -83,6 +87,7 @@ impl LocalStore {
             place,
             holds: Vec::new(),
             waits: Vec::new(),
+            silent: Vec::new(),
             unclaimed: HashMap::new(),
             spent: Vec::new(),
         }
@@ -110,8 +115,7 @@ impl LocalStore {
         let line = Line::new(request.directory, name);
         let mut patience = Patience::new();
         loop {
-            let reserved = wait::reserved(&line.waiters()?);
-            let refusal = match self.attempt(request, reserved)? {
+            let refusal = match self.attempt(request, &line.waiters()?)? {
                 Outcome::Ours(hold) => return Ok(self.keep(hold)),
                 Outcome::Done(done) => return Ok(Acquire::Done(done)),
                 Outcome::Refused(refusal) => refusal,
@@ -130,10 +134,10 @@ impl LocalStore {
     }
 
     /// One try that remembers what it saw of those in line.
-    fn attempt(&mut self, request: &Request<'_>, reserved: u32) -> Result<Outcome, StoreError> {
+    fn attempt(&mut self, request: &Request<'_>, before: &[Waiter]) -> Result<Outcome, StoreError> {
         let name = &request.claim.name;
         let mut unclaimed = self.unclaimed.remove(name);
-        let outcome = request.attempt(reserved, Manner::Plain, &mut unclaimed);
+        let outcome = request.attempt(before, Manner::Plain, &mut unclaimed);
         if let Some(unclaimed) = unclaimed {
             self.unclaimed.insert(name.clone(), unclaimed);
         }
@@ -143,9 +147,9 @@ impl LocalStore {
     /// Tries, and joins the line if nothing came of it.
     fn try_in_line(&mut self, request: &Request<'_>) -> Result<Acquire, StoreError> {
         let line = Line::new(request.directory, &request.claim.name);
-        let reserved = wait::reserved(&line.waiters()?);
-        if reserved < request.claim.slots {
-            match self.attempt(request, reserved)? {
+        let before = line.waiters()?;
+        if wait::reserved(&before) < request.claim.slots {
+            match self.attempt(request, &before)? {
                 Outcome::Ours(hold) => return Ok(self.keep(hold)),
                 Outcome::Done(done) => return Ok(Acquire::Done(done)),
                 Outcome::Refused(_) => {}
@@ -163,8 +167,11 @@ impl LocalStore {
         patience: Option<Patience>,
     ) -> Result<Acquire, StoreError> {
         match wait.ask(request, patience) {
-            // Every way out but the last two drops the wait, and leaves the line with it.
-            Ok(Turn::Ours(hold)) => Ok(self.keep(hold)),
+            // Every way out but the last two leaves the line.
+            Ok(Turn::Ours(hold)) => {
+                self.silent.extend(wait.leave());
+                Ok(self.keep(hold))
+            }
             Ok(Turn::Done(done)) => Ok(Acquire::Done(done)),
             Ok(Turn::CoolingDown(remaining)) => Ok(Acquire::CoolingDown { remaining }),
             Ok(Turn::Queued(queued)) => {
@@ -259,6 +266,7 @@ impl Store for LocalStore {
         grant: &Grant,
         _timeout: Duration,
     ) -> Result<Refresh, StoreError> {
+        self.silent.clear();
         let directory = Directory::open(&self.place)?;
         let answer = match self.hold(claim) {
             Some(hold) => LockFile::new(&directory, &claim.name, hold.slot).refresh(hold)?,
@@ -306,6 +314,7 @@ impl Store for LocalStore {
         if let Some(hold) = hold {
             hold.free();
         }
+        self.silent.clear();
         answer
     }
 

@@ -7,10 +7,12 @@
 //!
 //! # Keys
 //! `PREFIX` + name: the lock, a plain string that is exactly the holder's token,
-//! with a time to live. Jobs on the plain recipe set and delete the same key.
+//! with a time to live; `~` and the token while a cooldown runs. Jobs on the plain
+//! recipe set and delete the same key.
 //!
 //! `{PREFIX` + name `}:st`: its state, a hash in the same Cluster slot, without
-//! time to live while the lock is held. Format version 1:
+//! time to live while the lock is held or waited for. Times are in ms of the
+//! server's clock. Format version 1:
 //!
 //! | field | what |
 //! |---|---|
@@ -18,23 +20,33 @@
 //! | `n` | places ever used (1 without `--slots`) |
 //! | `o0` | token of the holder of place 0, `''` when free |
 //! | `f0` | fence of its last grant; absent: no grant is remembered |
-//! | `e0` | end of its lease, in ms of the server's clock |
+//! | `e0` | end of its lease |
 //! | `t0` | ttl of its lease in ms |
-//! | `s0` | held since, in ms of the server's clock |
+//! | `s0` | held since |
 //! | `h0` | details of its holder, JSON |
-//! | `c0` | end of its cooldown in ms; written by later versions, honoured by this one |
+//! | `c0` | end of its cooldown, which counts once it is not held any more |
 //! | `x0`, `y0` | the fence that was revoked, and by whom |
-//! | `off` | the last token that was freed by force: never granted again either |
-//! | `rel` | the last 8 tokens that were released or withdrawn, newest first, with commas |
-//! | `o1`, `f1`… | the same of further places: reserved |
-//! | `q`, `w` | last ticket and head of the queue: reserved |
-//! | `os`, `ok`, `oa` | when the last success was asked for (a hash with it is kept for ever), its once-key, the attempts in this tick: reserved |
+//! | `w0` | the lowest ticket that may still want it |
+//! | `o1`, `f1`… | the same of further places, which have no key of their own |
+//! | `q` | the last ticket given in line |
+//! | `q1`, `q2`… | of who has that ticket: in line until then unless it asks again, told that a place is free at (0: not yet), uses the places below this number, its public id |
+//! | `i` + id | its ticket, in line since, its details as JSON |
+//! | `off` | the last 8 tokens that were freed by force, like `rel` |
+//! | `rel` | the last 8 tokens that were released or withdrawn, newest first, with commas: never granted again |
+//! | `os`, `ok` | when the last success was asked for, and the last once-key that succeeded |
+//! | `oa` | when the first attempt of this tick was asked for, a colon, how many there were |
 //! | `runs`, `skips` | counters: reserved |
+//!
+//! With `os`, `ok` or `oa` a hash is kept for ever, else for 30 days after its last use.
+//!
+//! `PREFIX` + name `:w:` + id: the channel on which a waiter is told that it is
+//! worth asking again. Whatever is sent there means no more than that.
 
 mod answer;
 mod failure;
 mod line;
 mod link;
+mod script;
 pub(crate) mod tls;
 mod wire;
 
@@ -51,24 +63,12 @@ pub use tls::TlsFiles;
 use self::answer::Words;
 use self::line::Line;
 use self::link::Link;
+use self::script::{ACQUIRE, INSPECT, REFRESH, RELEASE, UNLOCK};
 use self::tls::Tls;
 use super::{
     Acquire, Ask, Claim, End, Grant, LockName, Refresh, Release, Status, Store, StoreError,
     StoreErrorKind, Token, Unlock, Unlocked,
 };
-
-/// A step, with what it builds on before it.
-macro_rules! script {
-    ($($file:literal)+) => {
-        concat!(include_str!("redis/state.lua"), $(include_str!($file)),+)
-    };
-}
-
-const ACQUIRE: &str = script!("redis/line.lua" "redis/acquire.lua");
-const REFRESH: &str = script!("redis/refresh.lua");
-const RELEASE: &str = script!("redis/line.lua" "redis/release.lua");
-const INSPECT: &str = script!("redis/line.lua" "redis/inspect.lua");
-const UNLOCK: &str = script!("redis/line.lua" "redis/unlock.lua");
 
 /// Where a server is and how to log in. Its `Display` is the URL without user and password.
 #[derive(Debug)]

@@ -11,7 +11,10 @@ use std::process::{Command, Stdio};
 use tasklock::cli;
 use tasklock::exit::Code;
 
+use crate::support::redis::Server;
+use crate::support::scratch::Scratch;
 use crate::support::tasklock::Tasklock;
+use crate::support::wait_until;
 
 mod completions;
 
@@ -334,6 +337,7 @@ fn the_readme_and_the_man_page_mention_no_option_that_does_not_exist() {
         "SIGNALS",
         "EXAMPLES",
         "REPORT",
+        "LOG",
     ]
     .map(man_section)
     .concat();
@@ -358,9 +362,59 @@ fn names(line: &str) -> Vec<String> {
     names
 }
 
+/// The words that a function of the JSON log can answer, by its source.
+fn words_of(function: &str) -> Words {
+    let source = text("src/message/json.rs");
+    let (_, body) = source.split_once(&format!("fn {function}(")).unwrap();
+    let body = body.split("fn ").next().unwrap();
+    let arms = body.split("=> \"").skip(1);
+    let words = arms.filter_map(|arm| arm.split('"').next());
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_events_of_the_json_log_are_in_the_man_page_and_so_is_every_cause_of_a_skip() {
+    let section = man_section("LOG");
+    let tags = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("       "))
+        .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))
+        .filter_map(|line| line.split_whitespace().next());
+    let events = words_of("event");
+    agree("LOG", &tags.map(str::to_owned).collect(), &events);
+    let (_, skipped) = section.split_once("cause is one of ").unwrap();
+    let skipped = skipped.split(". ").next().unwrap().lines().next().unwrap();
+    let told = words(skipped, "", |c| c.is_ascii_lowercase() || c == '_');
+    let causes = words_of("skip_word");
+    let missing: Vec<_> = causes.difference(&told).collect();
+    assert!(causes.len() > 5 && missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn a_user_with_the_rights_of_the_man_page_holds_and_waits() {
+    let section = man_section("STORES");
+    let rule = section
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("ACL SETUSER "));
+    let rule = rule.unwrap().replace("PASSWORD", "secret");
+    let server = Server::with().user(&rule).start();
+    let url = server.url().replace("//", "//job:secret@");
+    let scratch = Scratch::new();
+    let mut gate = scratch.gate("gate");
+    let script = format!("echo up; read _ <{}", gate.path().display());
+    let holder = Tasklock::named("docs", &url).sh(&script).start();
+    wait_until(|| holder.stdout() == "up\n");
+    let waiter = Tasklock::named("docs", &url).args(["-w", "forever", "echo", "mine"]);
+    let mut waiter = waiter.start();
+    waiter.wait_for_stderr("waiting for \"docs\": next in line");
+    gate.open();
+    holder.wait().expect_code(0).expect_silent();
+    waiter.wait().expect_code(0).expect_stdout("mine\n");
+}
+
 #[test]
 fn the_fields_of_a_report_are_in_the_man_page() {
-    let scratch = crate::support::scratch::Scratch::new();
+    let scratch = Scratch::new();
     let report = scratch.file("report");
     let run = Tasklock::named("docs", "local:")
         .arg("--report")

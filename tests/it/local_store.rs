@@ -17,6 +17,11 @@ use tasklock::store::{
     Acquire, Ask, Claim, End, Fence, Holder, LockName, Once, Refresh, Release, Store, Token, Unlock,
 };
 
+mod sharing;
+mod waiting;
+
+use waiting::{IN_LINE, wait_in_line};
+
 /// Somebody who is not root: `nobody`.
 const OTHER_UID: u32 = 65534;
 
@@ -86,8 +91,13 @@ impl Other {
     }
 
     fn start_with_umask(scratch: &Scratch, umask: &str) -> Other {
+        Other::start_after(scratch, &format!("umask {umask}"))
+    }
+
+    /// Started by a shell that has done `first`.
+    fn start_after(scratch: &Scratch, first: &str) -> Other {
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]);
+        command.args(["-c", &format!("{first}; exec \"$0\" \"$@\"")]);
         command.arg(std::env::current_exe().unwrap());
         Other::spawn(command, &scratch.locks())
     }
@@ -96,6 +106,10 @@ impl Other {
     /// another process: a descriptor of ours that is open for writing could be
     /// inherited by a child of a parallel test, and nobody could execute the file.
     fn start_as_other_user(scratch: &Scratch) -> Other {
+        Other::start_as(scratch, OTHER_UID)
+    }
+
+    fn start_as(scratch: &Scratch, uid: u32) -> Other {
         let program = scratch.0.join("it");
         if !program.exists() {
             let original = std::env::current_exe().unwrap();
@@ -107,7 +121,7 @@ impl Other {
             assert!(install.unwrap().success());
         }
         let mut command = Command::new(program);
-        command.uid(OTHER_UID).gid(OTHER_UID).current_dir("/");
+        command.uid(uid).gid(uid).current_dir("/");
         Other::spawn(command, &scratch.locks())
     }
 
@@ -134,7 +148,16 @@ impl Other {
     }
 
     fn order(&mut self, order: &str) -> String {
+        self.tell(order);
+        self.answer()
+    }
+
+    /// Gives an order whose answer will take a while.
+    fn tell(&mut self, order: &str) {
         writeln!(self.orders, "{order}").unwrap();
+    }
+
+    fn answer(&mut self) -> String {
         let mut line = String::new();
         while !line.starts_with("answer: ") {
             line.clear();
@@ -166,6 +189,13 @@ fn another_process_obeys() {
     for order in std::io::stdin().lines() {
         let answer = match order.unwrap().as_str() {
             "acquire" => format!("{:?}", store.acquire(&run, Ask::default(), NO_TIMEOUT)),
+            "queue" => format!("{:?}", store.acquire(&run, IN_LINE, NO_TIMEOUT)),
+            "wait" => format!("{:?}", wait_in_line(&mut store, &run)),
+            "once" => {
+                let run = sharing::bound(&run);
+                format!("{:?}", store.acquire(&run, Ask::default(), NO_TIMEOUT))
+            }
+            "exhaust" => format!("{:?}", waiting::exhaust()),
             "release" => format!("{:?}", store.release(&run, End::Failed, NO_TIMEOUT)),
             "inspect" => format!("{:?}", store.inspect(&run.name, NO_TIMEOUT)),
             "ask" => format!(

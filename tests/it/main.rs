@@ -19,3 +19,4 @@ mod supervision;
 mod support;
 mod support_check;
 mod torture;
+mod waiting;

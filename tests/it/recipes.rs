@@ -17,6 +17,8 @@ use crate::support::running::Running;
 use crate::support::scratch::Scratch;
 use crate::support::tasklock::Tasklock;
 
+mod waiting;
+
 /// The server that the recipes speak of.
 const EXAMPLE_URL: &str = "redis://redis.example.com";
 
@@ -100,10 +102,16 @@ fn the_readme_has_no_recipe_that_is_not_run_here() {
         "fence",
         "github",
         "gitlab",
+        "gpu",
         "install",
         "kubernetes",
+        "migrate",
+        "nightly",
         "redis",
+        "short",
+        "slots",
         "unlock",
+        "wait",
     ];
     assert_eq!(named, BTreeSet::from(run));
     // Each block is a recipe, but for the two that .ci/run runs.

@@ -3,17 +3,23 @@
 
 use std::time::{Duration, Instant};
 
+use redis::Value;
 use tasklock::store::{Ask, Claim, Store, StoreError};
 
 use crate::support::redis::Server;
-use crate::support::store::{self, inspect, open};
+use crate::support::store::{self, inspect, open, queue};
 use crate::support::wait_until;
 
 mod connecting;
+mod cooling;
 mod granting;
 mod hostile;
+mod line_state;
+mod listening;
 mod logging_in;
 mod losing;
+mod places;
+mod queueing;
 mod releasing;
 mod serving;
 mod tls;
@@ -44,6 +50,55 @@ fn short_claim(who: &str) -> Claim {
         ttl: Duration::from_millis(40),
         ..claim(who)
     }
+}
+
+/// A run in line.
+struct Waiter {
+    store: Box<dyn Store>,
+    claim: Claim,
+}
+
+impl Waiter {
+    #[track_caller]
+    fn join(url: &str, who: &str) -> Waiter {
+        let mut waiter = Waiter {
+            store: open(url),
+            claim: claim(who),
+        };
+        waiter.ask();
+        waiter
+    }
+
+    /// Asks once more, and still waits; its place in line, and when to ask again.
+    #[track_caller]
+    fn ask(&mut self) -> (u32, Duration) {
+        let queued = queue(&mut *self.store, &self.claim);
+        (queued.place.unwrap(), queued.ask_in)
+    }
+}
+
+/// The fields of the state, by name.
+fn state(server: &Server) -> Vec<(String, String)> {
+    let text = |value: &Value| match value {
+        Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        other => panic!("{other:?}"),
+    };
+    let Value::Array(words) = server.command(&["HGETALL", STATE]) else {
+        panic!("no fields");
+    };
+    words
+        .chunks(2)
+        .map(|pair| (text(&pair[0]), text(&pair[1])))
+        .collect()
+}
+
+/// How many fields of the state belong to those in line.
+fn fields_of_waiters(server: &Server) -> usize {
+    let of_waiter = |name: &str| name.len() > 1 && name.starts_with(['q', 'i']);
+    state(server)
+        .iter()
+        .filter(|(name, _)| of_waiter(name))
+        .count()
 }
 
 /// Waits until nobody has the lock.

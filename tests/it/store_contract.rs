@@ -13,6 +13,7 @@ use crate::support::store::{PREFIX, target};
 mod cooling;
 mod holding;
 mod once;
+mod schedules;
 mod slots;
 mod telling;
 mod unlocking;
@@ -52,7 +53,6 @@ macro_rules! promises_of {
                     a_waiter_is_told_who_has_the_lock_and_how_many_are_before_it
                     asking_again_keeps_the_place_in_line
                     a_waiter_that_leaves_is_passed_over
-                    a_waiter_that_is_taken_out_by_another_store_is_passed_over
                     a_waiter_that_crashed_is_passed_over
                     a_crash_of_the_holder_lets_the_first_in
                     a_lock_freed_by_force_goes_to_the_first
@@ -89,6 +89,11 @@ macro_rules! promises_of {
                     waiters_are_skipped_by_a_cooldown
                     a_place_that_cools_down_is_passed_over
                     places_that_all_cool_down_tell_the_shortest
+                }
+                schedules {
+                    a_job_runs_once_per_tick_at_any_phase
+                    a_job_that_always_fails_runs_twice_per_tick
+                    a_run_that_waited_long_does_not_swallow_the_next_tick
                 }
                 once {
                     a_run_soon_after_a_success_is_not_needed

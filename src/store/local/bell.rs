@@ -5,6 +5,7 @@
 //! waits for it in the kernel). Both are hints. Where the system refuses one of
 //! them, asking every now and then does the same, later.
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,25 +33,27 @@ const RELEASED: AddWatchFlags = GONE.union(AddWatchFlags::IN_CLOSE_WRITE);
 pub(super) struct Bell {
     /// Readable as soon as one of the others is.
     all: Epoll,
-    /// Rung by the thread.
-    rope: Arc<EventFd>,
     /// Made when it is needed first: a user has 128 of them, by default.
     files: Option<Inotify>,
-    /// Waits for the end of the one with that ticket.
-    thread: Option<(u64, JoinHandle<()>)>,
+    line: Option<Absence>,
+}
+
+/// Waits for the end of somebody before us in line.
+#[derive(Debug)]
+struct Absence {
+    /// The one whose end it is.
+    of: u64,
+    /// Rung by the thread.
+    rope: Arc<EventFd>,
+    thread: JoinHandle<()>,
 }
 
 impl Bell {
     pub(super) fn new() -> Result<Bell, Errno> {
-        let all = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let rope =
-            EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        all.add(&rope, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
         Ok(Bell {
-            all,
-            rope: Arc::new(rope),
+            all: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             files: None,
-            thread: None,
+            line: None,
         })
     }
 
@@ -60,7 +63,8 @@ impl Bell {
 
     /// Silences it, and says whether it rang.
     pub(super) fn silence(&self) -> bool {
-        let mut rang = self.rope.read().is_ok();
+        let line = self.line.as_ref();
+        let mut rang = line.is_some_and(|absence| absence.rope.read().is_ok());
         if let Some(files) = &self.files {
             while files.read_events().is_ok() {
                 rang = true;
@@ -88,32 +92,53 @@ impl Bell {
             Some(files) => files,
             None => {
                 let files = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-                self.all
-                    .add(&files, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+                self.all.add(&files, readable())?;
                 files
             }
         };
         Ok(self.files.insert(files))
     }
 
-    /// Rings when the one with the ticket `other` has left the line of `ticket`.
-    /// False: the system refuses a thread for that.
-    pub(super) fn ring_without(&mut self, other: u64, ticket: &Ticket) -> bool {
-        let waits =
-            |(awaited, thread): &(u64, JoinHandle<()>)| *awaited == other && !thread.is_finished();
-        if self.thread.as_ref().is_some_and(waits) {
+    /// Rings for nobody's end any more.
+    pub(super) fn forget_line(&mut self) {
+        if let Some(absence) = self.line.take() {
+            // The thread is about to end, or is left to itself: it holds nothing,
+            // and ends with those before us, or with us.
+            let _ = self.all.delete(&*absence.rope);
+        }
+    }
+
+    /// Rings when the one with the ticket `other`, if any, has left the line of
+    /// `ticket`, and for nobody else's end. False: the system refuses that.
+    pub(super) fn ring_without(&mut self, other: Option<u64>, ticket: &Ticket) -> bool {
+        let line = self.line.as_ref();
+        if line.map(|absence| absence.of) == other
+            && line.is_none_or(|absence| !absence.thread.is_finished())
+        {
             return true;
         }
-        // A thread that waits for one before has been answered, or is left to
-        // itself: it holds nothing and ends with those before us, or with us.
-        let (rope, absence) = (Arc::clone(&self.rope), ticket.absence_of(other));
+        self.forget_line();
+        if let Some(other) = other {
+            self.line = self.absence(other, ticket).ok();
+        }
+        self.line.is_some() == other.is_some()
+    }
+
+    fn absence(&self, of: u64, ticket: &Ticket) -> io::Result<Absence> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let rope = Arc::new(EventFd::from_value_and_flags(0, flags)?);
+        let (bell, has_left) = (Arc::clone(&rope), ticket.absence_of(of));
         let work = move || {
-            if absence() {
-                let _ = rope.write(1);
+            if has_left() {
+                let _ = bell.write(1);
             }
         };
-        let thread = thread::Builder::new().name("line".to_owned()).spawn(work);
-        self.thread = thread.ok().map(|thread| (other, thread));
-        self.thread.is_some()
+        let thread = thread::Builder::new().name("line".to_owned()).spawn(work)?;
+        self.all.add(&*rope, readable())?;
+        Ok(Absence { of, rope, thread })
     }
+}
+
+fn readable() -> EpollEvent {
+    EpollEvent::new(EpollFlags::EPOLLIN, 0)
 }

@@ -104,29 +104,29 @@ impl<'a> OnceFile<'a> {
 
     /// Counts a run of the tick in which it was asked for, and names that tick.
     pub(super) fn count(&mut self, period: Period, asked: &Moment) -> Result<Moment, StoreError> {
-        let tick = self.record.count(period, asked);
-        self.write().map(|()| tick)
+        self.change(|record| record.count(period, asked))
     }
 
     /// Takes a run of that tick back.
     pub(super) fn take_back(&mut self, tick: &Moment) -> Result<(), StoreError> {
-        match &mut self.record.attempts {
-            Some(attempts) if attempts.first == *tick => {
-                attempts.count = attempts.count.saturating_sub(1);
-                self.write()
-            }
-            _ => Ok(()),
-        }
+        self.change(|record| record.take_back(tick))
     }
 
     /// Notes the success of a run that was asked for then.
     pub(super) fn succeed(&mut self, once: &Once, asked: Moment) -> Result<(), StoreError> {
-        self.record.succeed(once, asked);
-        self.write()
+        self.change(|record| record.succeed(once, asked))
     }
 
-    fn write(&self) -> Result<(), StoreError> {
-        record::write_in(self.directory, (&self.file_name, &self.file), &self.record)
+    fn change<T>(&mut self, change: impl FnOnce(&mut Record) -> T) -> Result<T, StoreError> {
+        let mut record = self.record.clone();
+        let changed = change(&mut record);
+        let written = record::write_in(self.directory, (&self.file_name, &self.file), &record);
+        written.inspect_err(|_| {
+            // Half a line would hide what is done.
+            let _ = record::write(&self.file, &self.record);
+        })?;
+        self.record = record;
+        Ok(changed)
     }
 }
 
@@ -185,6 +185,14 @@ impl Record {
             },
         });
         attempts.first.clone()
+    }
+
+    fn take_back(&mut self, tick: &Moment) {
+        if let Some(attempts) = &mut self.attempts
+            && attempts.first == *tick
+        {
+            attempts.count = attempts.count.saturating_sub(1);
+        }
     }
 
     fn succeed(&mut self, once: &Once, asked: Moment) {

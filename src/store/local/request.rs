@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::directory::Directory;
+use super::line::Waiter;
 use super::lock_file::{Found, Hold, LockFile};
 use super::once::OnceFile;
 use super::patience::Patience;
@@ -10,9 +11,16 @@ use super::record::Moment;
 use crate::clock::{self, Tick};
 use crate::store::{Claim, Done, End, Fence, Held, Once, StoreError};
 
-/// How long those before us in line may leave a place alone that is free for
-/// them, before others take it: they are stopped, or do not get the processor.
+/// How long the first in line may leave a place alone that is free, before others
+/// take it: it is stopped, or does not get the processor.
 pub(super) const TURN_MAX: Duration = Duration::from_secs(1);
+
+/// The same for those behind so many others. Each of these gets its turn first,
+/// and takes as long again to see that it is its turn ([`super::wait`]).
+fn turns_of(before: usize) -> Duration {
+    let turns = before.saturating_mul(2).saturating_sub(1);
+    TURN_MAX.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX))
+}
 
 /// Somebody's request, in the directory as it is now.
 pub(super) struct Request<'a> {
@@ -47,8 +55,8 @@ pub(super) struct Refusal {
     unnamed: bool,
     /// Somebody only looks.
     pub(super) onlooker: bool,
-    /// A place is free for those before us in line: since when it has been so, as far as we know.
-    pub(super) reserved: Option<Tick>,
+    /// A place is free for those before us in line: for so long still.
+    pub(super) reserved: Option<Duration>,
     /// The place that has cooled down first has done so in this time.
     pub(super) cooling_down: Option<Duration>,
 }
@@ -89,17 +97,17 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Tries each place of the claim once, but leaves those below `reserved` to
-    /// others, who are before us in line, unless they do not take them:
-    /// `unclaimed` is what the last try saw of that.
+    /// Tries each place of the claim once, but leaves to those who stand `before`
+    /// us in line what they can use, unless they do not take it: `unclaimed` is
+    /// what the last try saw of that.
     pub(super) fn attempt(
         &self,
-        reserved: u32,
+        before: &[Waiter],
         manner: Manner,
         unclaimed: &mut Option<Unclaimed>,
     ) -> Result<Outcome, StoreError> {
         let Some(asked) = &self.asked else {
-            return Ok(match self.places(reserved, manner, unclaimed)? {
+            return Ok(match self.places(before, manner, unclaimed)? {
                 Ok(hold) => Outcome::Ours(hold),
                 Err(refusal) => Outcome::Refused(refusal),
             });
@@ -108,7 +116,7 @@ impl<'a> Request<'a> {
         if let Some(done) = once.done(&self.claim.once, asked) {
             return Ok(Outcome::Done(done));
         }
-        let mut hold = match self.places(reserved, manner, unclaimed)? {
+        let mut hold = match self.places(before, manner, unclaimed)? {
             Ok(hold) => hold,
             Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
@@ -128,7 +136,7 @@ impl<'a> Request<'a> {
 
     fn places(
         &self,
-        reserved: u32,
+        before: &[Waiter],
         manner: Manner,
         unclaimed: &mut Option<Unclaimed>,
     ) -> Result<Result<Box<Hold>, Refusal>, StoreError> {
@@ -136,8 +144,9 @@ impl<'a> Request<'a> {
         let mut refusal = Refusal::default();
         for slot in 0..self.claim.slots.max(1) {
             let file = self.file(slot);
+            let before = before.iter().filter(|waiter| waiter.slots > slot).count();
             let mut found = match manner {
-                _ if slot < reserved => file.find()?,
+                _ if before > 0 => file.find()?,
                 Manner::Plain => file.take(self.claim)?,
                 Manner::Quiet => file.take_quietly(self.claim)?,
             };
@@ -146,11 +155,12 @@ impl<'a> Request<'a> {
                     Some(before) if (before.slot, before.fence) == (slot, fence) => before.since,
                     _ => clock::now(),
                 };
-                if clock::now().since(since) >= TURN_MAX {
+                let left = turns_of(before).saturating_sub(clock::now().since(since));
+                if left.is_zero() {
                     found = file.take(self.claim)?;
                 } else {
                     unclaimed.get_or_insert(Unclaimed { slot, fence, since });
-                    refusal.reserved.get_or_insert(since);
+                    refusal.reserved.get_or_insert(left);
                 }
             }
             match found {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
 
@@ -15,9 +16,24 @@ use super::directory::{Directory, Place};
 use super::file_name::{lock_file, marker_file};
 use super::lock_file::LockFile;
 use super::*;
-use crate::store::{Fence, Holder, Once, StoreErrorKind};
+use crate::clock;
+use crate::store::{Done, Fence, Holder, Once, Period, Queued, StoreErrorKind};
+
+mod cooling;
+mod once;
+mod planted;
+mod slots;
+mod waiting;
 
 const NO_TIMEOUT: Duration = Duration::ZERO;
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const IN_LINE: Ask = Ask {
+    in_line: true,
+    waited: Duration::ZERO,
+};
 
 /// A directory of one test, removed after it. Inside it `locks`, and beside that what must not change.
 struct Scratch(PathBuf);
@@ -88,6 +104,37 @@ fn refused(store: &mut LocalStore, claim: &Claim) -> Held {
         Acquire::Held(held) => held,
         other => panic!("{other:?}"),
     }
+}
+
+/// Stands in line for the lock, which is not to be had now.
+#[track_caller]
+fn queued(store: &mut LocalStore, claim: &Claim) -> Queued {
+    match store.acquire(claim, IN_LINE, NO_TIMEOUT).unwrap() {
+        Acquire::Queued(queued) => queued,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Asks as a run does, when the bell rings or when it is time to, until the lock is ours.
+#[track_caller]
+fn granted_in_line(store: &mut LocalStore, claim: &Claim) -> Grant {
+    let start = clock::now();
+    loop {
+        match store.acquire(claim, IN_LINE, NO_TIMEOUT).unwrap() {
+            Acquire::Granted(grant) => return grant,
+            Acquire::Queued(queued) if clock::now().since(start) < PATIENCE => {
+                rings_within(store, queued.ask_in);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Whether the bell rings before `limit` has passed.
+fn rings_within(store: &LocalStore, limit: Duration) -> bool {
+    let mut fds = [PollFd::new(store.bell().unwrap(), PollFlags::POLLIN)];
+    let limit = PollTimeout::try_from(limit.as_millis() + 1).unwrap();
+    poll(&mut fds, limit).unwrap() > 0
 }
 
 fn refresh(store: &mut LocalStore, claim: &Claim, grant: &Grant) -> Refresh {

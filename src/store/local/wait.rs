@@ -14,7 +14,6 @@ use super::line::{Line, Ticket, Waiter};
 use super::lock_file::{Hold, LockFile};
 use super::patience::Patience;
 use super::request::{Manner, Outcome, Request, TURN_MAX, Unclaimed};
-use crate::clock;
 use crate::store::{Done, Queued, StoreError, Token};
 
 /// When the first in line asks again after the bell rang: the bell of a crashed
@@ -29,8 +28,8 @@ const AGAIN_MAX: Duration = Duration::from_secs(1);
 const AGAIN_WITHOUT_BELL: Duration = Duration::from_millis(50);
 
 /// Behind others there is nothing to see but a line whose file was deleted, and
-/// a line that stands still. The second looks after the first (see [`TURN_MAX`]).
-const AGAIN_AS_SECOND: Duration = Duration::from_secs(1);
+/// a line that stands still. The second looks after the first.
+const AGAIN_AS_SECOND: Duration = TURN_MAX;
 const AGAIN_BEHIND: Duration = Duration::from_secs(5);
 
 /// A place in line of ours. Dropping it leaves the line.
@@ -71,6 +70,12 @@ impl Wait {
         self.bell.as_ref().map(Bell::fd)
     }
 
+    /// Leaves the line at once, and the bell to whoever has the time to close it.
+    pub(super) fn leave(self) -> Option<Bell> {
+        drop(self.ticket);
+        self.bell
+    }
+
     /// Asks, and tries again for as long as `patience` says that a refusal may
     /// not be what it seems. None: at once.
     pub(super) fn ask(
@@ -84,18 +89,19 @@ impl Wait {
             // Somebody deleted the file: those who come find another one.
             self.ticket = line.join(request.claim.slots)?;
             self.announced = false;
+            // Those with the same numbers are others now.
+            self.bell.iter_mut().for_each(Bell::forget_line);
         }
         loop {
             let before = line.before(&self.ticket)?;
-            let reserved = reserved(&before);
-            let is_first = reserved < request.claim.slots;
+            let is_first = reserved(&before) < request.claim.slots;
             // Before the try, so that nothing is missed after it.
             let has_bell = self.hang_bell(request, &line, &before);
             if before.is_empty() && !self.announced {
                 self.ticket.announce(&request.claim.holder);
                 self.announced = true;
             }
-            let refusal = match request.attempt(reserved, Manner::Quiet, &mut self.unclaimed)? {
+            let refusal = match request.attempt(&before, Manner::Quiet, &mut self.unclaimed)? {
                 Outcome::Ours(hold) => return Ok(Turn::Ours(hold)),
                 Outcome::Done(done) => return Ok(Turn::Done(done)),
                 Outcome::Refused(refusal) => refusal,
@@ -122,10 +128,7 @@ impl Wait {
                 _ => AGAIN_BEHIND,
             };
             let until_cool = refusal.cooling_down.map(|remaining| remaining + AGAIN_MIN);
-            let until_passed_over = refusal.reserved.map(|since| {
-                let passed = clock::now().since(since);
-                TURN_MAX.saturating_sub(passed) + AGAIN_MIN
-            });
+            let until_passed_over = refusal.reserved.map(|left| left + AGAIN_MIN);
             let ask_in = [until_cool, until_passed_over].into_iter().flatten();
             return Ok(Turn::Queued(Queued {
                 held: refusal.held,
@@ -141,8 +144,8 @@ impl Wait {
             return false;
         };
         let slots = request.claim.slots;
-        let rings_for_line = blocker(before, slots)
-            .is_none_or(|waiter| bell.ring_without(waiter.ticket, &self.ticket));
+        let blocker = blocker(before, slots).map(|waiter| waiter.ticket);
+        let rings_for_line = bell.ring_without(blocker, &self.ticket);
         let ours = reserved(before)..slots;
         if ours.is_empty() {
             return rings_for_line;

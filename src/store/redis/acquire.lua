@@ -20,7 +20,7 @@ for i = 0, math.min(places, slots) - 1 do
   end
 end
 
-local ticket = (in_line or last >= place(0).first) and ticket_of(id, whole(ARGV[9])) or nil
+local ticket = (in_line or last >= place(0).first) and ticket_of(id, ticket_in(ARGV[9])) or nil
 -- Whoever was in line is so no more.
 local function go(answer)
   if ticket then
@@ -119,20 +119,20 @@ end
 local nobody = nobody_waits()
 ticket = ticket or math.max(last, place(0).first - 1) + 1
 local joined = redis.call('HGET', KEYS[2], 'i' .. id)
-if not joined or whole(string.match(joined, '^%d+')) ~= ticket then
+if not joined or ticket_in(string.match(joined, '^%d+')) ~= ticket then
   redis.call('PERSIST', KEYS[2])
   redis.call('HSET', KEYS[2], 'i' .. id, num(ticket) .. ' ' .. num(now) .. ' ' .. ARGV[3])
-  for i = 0, math.min(places, slots) - 1 do
-    local p = place(i)
-    if ticket < p.first or nobody and ticket ~= p.first then
-      p.first = ticket
-      write(p, 'w', num(ticket))
-    end
+end
+for i = 0, math.min(places, slots) - 1 do
+  local p = place(i)
+  if ticket < p.first or nobody and ticket ~= p.first then
+    p.first = ticket
+    write(p, 'w', num(ticket))
   end
-  if ticket > last then
-    last = ticket
-    redis.call('HSET', KEYS[2], 'q', num(last))
-  end
+end
+if ticket > last then
+  last = ticket
+  redis.call('HSET', KEYS[2], 'q', num(last))
 end
 put({ticket = ticket, ending = now + STAY, woken = 0, slots = slots, id = id})
 

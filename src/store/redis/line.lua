@@ -112,12 +112,12 @@ end
 -- over or the server lost its data: `old` is the one that it remembers.
 local function ticket_of(id, old)
   local known = redis.call('HGET', KEYS[2], 'i' .. id)
-  for _, t in ipairs({known and whole(string.match(known, '^%d+')) or 0, old}) do
+  for _, t in ipairs({known and ticket_in(string.match(known, '^%d+')) or 0, old}) do
     local w = t > 0 and waiter(t)
     if w and w.id == id then return t end
     if t > 0 and t == old and not w then
       local far = last > 0 and (t < place(0).first - 10000 or t > last + 10000)
-      if not far and t < 1e12 then return t end
+      if not far then return t end
     end
   end
 end

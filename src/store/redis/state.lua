@@ -20,13 +20,19 @@ local function whole(text)
   return number and number >= 0 and number < 2 ^ 53 and math.floor(number) or 0
 end
 
+-- A ticket in line; of ours are all below 10^12.
+local function ticket_in(text)
+  local t = whole(text)
+  return t < 1e12 and t or 0
+end
+
 -- tostring() would give 1.79e+15
 local function num(x) return string.format('%.0f', x) end
 
 local places = math.min(math.max(whole(raw[9]), 1), 1000)
 local gone = raw[10] or ''
 local forced_off = raw[11] or ''
-local last = whole(raw[12]) -- ticket given in line
+local last = ticket_in(raw[12]) -- given
 local succeeded, last_key, attempts = raw[13], raw[14], raw[15] -- of runs with once
 
 -- A cooldown that keeps jobs on the recipe out, too, stands in the place of the key.
@@ -48,7 +54,7 @@ local function place(i)
     ending = whole(fields[3]),
     ttl = whole(fields[4]),
     cooling = whole(fields[5]),
-    first = math.max(whole(fields[7]), 1), -- ticket that may want it
+    first = math.max(ticket_in(fields[7]), 1), -- ticket that may want it
   }
   p.revoked = p.fence ~= '' and fields[6] == p.fence
   if i == 0 then

@@ -103,3 +103,50 @@ fn unlocking_what_nobody_holds_is_no_failure() {
     }
     assert_eq!(std::fs::read_dir(site.locks.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn a_cooldown_is_shown_and_force_alone_ends_it() {
+    let site = Site::new();
+    let run = site.job().args(["--min-hold", "1h", "true"]).run();
+    run.expect_code(0).expect_silent();
+    let said = |words: &[&str], code: i32, start: &str, end: &str| {
+        let finished = site.ask(words);
+        finished.expect_code(code).expect_silent();
+        let line = finished.stdout.trim_end();
+        assert!(line.starts_with(start) && line.ends_with(end), "{line}");
+    };
+    said(&["status"], 75, "job: cooling down for another ", "");
+    let start = "job: held by nobody, but cooling down for another ";
+    said(&["unlock"], 0, start, "; --force ends that");
+    site.job().arg("true").run().expect_code(75);
+    let start = "job: freed; it was cooling down for another ";
+    said(&["unlock", "--force"], 0, start, "");
+    site.job().arg("true").run().expect_code(0).expect_silent();
+}
+
+#[test]
+fn the_places_of_a_lock_are_shown_each_in_a_line_and_so_is_who_waits() {
+    let site = Site::new();
+    let two = || site.job().args(["--slots", "2"]);
+    let (first, _gate) = site.hold(two().args(["--holder", "pod-7"]));
+    two().arg("true").run().expect_code(0).expect_silent();
+    let status = site.ask(&["status"]);
+    status.expect_code(0);
+    let lines: Vec<&str> = status.stdout.lines().collect();
+    let [places, held, free] = lines[..] else {
+        panic!("{status}")
+    };
+    assert_eq!(places, "job: 1 of 2 places taken");
+    let start = format!("job slot 0: held by pod-7 pid {}", first.pid());
+    assert!(held.starts_with(&start), "{status}");
+    assert!(
+        free.starts_with("job slot 1: free, last fence "),
+        "{status}"
+    );
+    let mut waiter = site.job().args(["--wait", "forever", "true"]).start();
+    waiter.wait_for_stderr("waiting");
+    let status = site.ask(&["status"]);
+    status.expect_code(75);
+    let first = "job: 1 of 2 places taken, 1 waiting\n";
+    assert!(status.stdout.starts_with(first), "{status}");
+}

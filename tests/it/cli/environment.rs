@@ -58,6 +58,7 @@ fn a_job_cannot_wait_for_the_lock_that_it_runs_under() {
         let other = format!("{TASKLOCK} --name other --url {url}");
         for script in [
             format!("{job} true"),
+            format!("{job} --wait forever true"),
             format!("{other} {job} true"),
             format!("sh -c 'sh -c \"{other} sh -c \\\"{job} true\\\"\"'"),
         ] {

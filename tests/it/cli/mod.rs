@@ -18,6 +18,7 @@ mod refused_store;
 mod report;
 mod silence;
 mod variables;
+mod waiting;
 mod words;
 
 /// The program itself, for scripts that start it.

@@ -15,9 +15,10 @@ use crate::support::scratch::Scratch;
 use crate::support::tasklock::Tasklock;
 use crate::support::wait_until;
 
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "name",
     "outcome",
+    "cause",
     "child_exit",
     "child_signal",
     "child_alive",
@@ -35,7 +36,7 @@ impl Site {
         run.arg("--report").arg(self.work.file("report"))
     }
 
-    /// The report, with every field that the contract names and no other.
+    /// The report, with every field of it and no other.
     #[track_caller]
     fn report(&self) -> Value {
         parse(&self.work.read("report"))
@@ -103,6 +104,7 @@ fn a_skipped_run_reports_the_holder() {
     site.reporting(site.job()).arg("true").run().expect_code(75);
     let report = site.report();
     assert_eq!(report["outcome"], "skipped");
+    assert_eq!(report["cause"], "held");
     assert_eq!(report["holder"]["who"], "pod-7");
     assert_eq!(report["holder"]["reason"], "nightly");
     assert_eq!(report["fence"], Value::Null);

@@ -171,20 +171,6 @@ pub(super) fn a_waiter_that_leaves_is_passed_over(place: &Place) {
     last.is_granted();
 }
 
-pub(super) fn a_waiter_that_is_taken_out_by_another_store_is_passed_over(place: &Place) {
-    let mut holder = hold(place);
-    let mut leaving = Waiter::join(place, "a");
-    let mut next = Waiter::join(place, "b");
-    let mut other = place.open();
-    other
-        .release(&leaving.claim, End::Unstarted, TIMEOUT)
-        .unwrap();
-    let again = leaving.store.acquire(&leaving.claim, IN_LINE, TIMEOUT);
-    assert_eq!(again, Ok(Acquire::Withdrawn));
-    holder.release();
-    next.is_granted();
-}
-
 pub(super) fn a_waiter_that_crashed_is_passed_over(place: &Place) {
     let mut holder = hold(place);
     let crashed = Waiter::join(place, "a");
