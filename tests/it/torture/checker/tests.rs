@@ -566,11 +566,13 @@ fn a_wait_for_a_place_that_nobody_is_in_is_a_breach() {
     gave_up(2700).expect_clean();
     gave_up(2900).expect_broken(&[Rule::Idle]);
     // A job that runs all the time is a reason, and so is the lease of one that was killed.
-    let ran = waited(5000).ran(5, 0, (260, 4990), 3).change(4, |record| {
-        if let Record::End { wrote, .. } = record {
-            *wrote = Some(4);
-        }
-    });
+    let ran = waited(5000)
+        .ran(5, 0, (260, 4990), 3)
+        .change(4, |record| match record {
+            Record::Start { fence, read, .. } => (*fence, *read) = (Some(60), Some(3)),
+            Record::End { wrote, .. } => *wrote = Some(4),
+            _ => {}
+        });
     ran.expect_clean();
     let killed = waited(4000).asked(5, 1, 250).died(5, 255, 9).fault(
         Fault::KillTasklock,
