@@ -82,10 +82,14 @@ pub(crate) struct Findings {
     pub(crate) joined: usize,
 }
 
-/// Whether the table of faults covers what was found.
+/// What explains what was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Excuse {
+    /// The table of faults allows it.
     Fault,
+    /// The machine withheld the CPU.
+    Machine,
+    /// Nothing, unless the machine withheld the CPU for longer than a margin.
     None,
 }
 
@@ -94,6 +98,7 @@ impl Findings {
     fn found(&mut self, view: &View<'_>, excuse: Excuse, breach: Breach) {
         match excuse {
             Excuse::Fault => self.allowed.push(breach),
+            Excuse::Machine => self.starved.push(breach),
             Excuse::None if view.starved(breach.at) => self.starved.push(breach),
             Excuse::None => self.breaches.push(breach),
         }

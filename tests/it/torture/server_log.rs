@@ -10,11 +10,11 @@ use super::history::{History, Nanos, Record, now};
 
 /// Appends what the commands of the scripts mean, each with its time since 1970.
 pub(crate) fn tell(commands: &[(Duration, Vec<String>)], history: &History) {
-    let wall = SystemTime::now();
+    let (wall, boot) = (SystemTime::now(), now());
     let wall = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let since_boot = |at: Duration| {
         let ago = Nanos::try_from(wall.saturating_sub(at).as_nanos()).unwrap();
-        now().saturating_sub(ago)
+        boot.saturating_sub(ago)
     };
     let mut reader = Reader::default();
     for (at, words) in commands {

@@ -56,12 +56,18 @@ fn judge(view: &View<'_>, run: &Run<'_>, exit: Exit) -> Result<(), (Excuse, &'st
             match view.excuse((run.asked, exit.at), &[run.number], |it| it.loss) {
                 Excuse::Fault => Ok(()),
                 // A job on the recipe may have the lock after a DEL.
-                Excuse::None
+                Excuse::None | Excuse::Machine
                     if has_recipes(view) && view.was_deleted(run.name, (run.asked, exit.at)) =>
                 {
                     Ok(())
                 }
-                Excuse::None => certain("nothing was done that costs a lock"),
+                Excuse::None | Excuse::Machine => {
+                    let excuse = match view.was_short_of_cpu(exit.at) {
+                        true => Excuse::Machine,
+                        false => Excuse::None,
+                    };
+                    Err((excuse, "nothing was done that costs a lock"))
+                }
             }
         }
         (Some(_), _) => certain("there is no reason for this code"),

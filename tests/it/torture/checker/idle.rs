@@ -6,8 +6,9 @@ use super::view::{Run, View};
 use super::{Breach, Excuse, Findings, Rule, TTL_MAX};
 
 /// From the end of one job to the start of the next, with everything that may be in between: a
-/// waiter that was told and was killed then (1 s), and a busy machine.
-const HAND_OVER_MAX: Nanos = 2_500_000_000;
+/// waiter that was told and was killed then (1 s), and a busy machine. Shorter than the 2.5 s
+/// after which a waiter asks by itself, so that a wake that is lost shows.
+const HAND_OVER_MAX: Nanos = 1_500_000_000;
 
 pub(super) fn check(view: &View<'_>, findings: &mut Findings) {
     for run in view.runs.values().filter(|run| !run.recipe) {

@@ -208,8 +208,18 @@ impl<'a> View<'a> {
 
     /// Had a witness been without the CPU for longer than a margin, not longer ago than a ttl?
     pub(super) fn starved(&self, at: Nanos) -> bool {
+        self.had_gap(at, MARGIN)
+    }
+
+    /// Had a witness been without the CPU for so long that it tells of it? With a ttl of a second
+    /// a request has 83 ms, in which tasklock, the network and the server need it in turn.
+    pub(super) fn was_short_of_cpu(&self, at: Nanos) -> bool {
+        self.had_gap(at, 0)
+    }
+
+    fn had_gap(&self, at: Nanos, longer_than: Nanos) -> bool {
         self.gaps
             .iter()
-            .any(|(from, to)| to - from > MARGIN && *from <= at && *to + TTL_MAX >= at)
+            .any(|(from, to)| to - from > longer_than && *from <= at && *to + TTL_MAX >= at)
     }
 }
