@@ -151,9 +151,12 @@ struct Plan {
 
 impl Plan {
     fn draw(rng: &mut Rng) -> Plan {
-        // Most are short, so that there are many; some outlast a lease that is not refreshed.
+        // Most are short, so that there are many; some outlast a lease that is not refreshed,
+        // more of those who are cut off from the store at times.
+        let through_network = rng.one_in(2);
         let lasts = match rng.below(20) {
             0 => rng.millis(1000, 4000),
+            1..4 if through_network => rng.millis(2000, 4000),
             1..4 => rng.millis(100, 600),
             _ => rng.millis(1, 30),
         };
@@ -173,7 +176,7 @@ impl Plan {
             code: i32::try_from(rng.below(60)).unwrap(),
             stubborn: rng.one_in(4),
             verbose: rng.one_in(2),
-            through_network: rng.one_in(2),
+            through_network,
         }
     }
 

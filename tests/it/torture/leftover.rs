@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use redis::Value;
 
@@ -13,7 +13,7 @@ use crate::support::tasklock::Tasklock;
 use crate::support::{process, some_within};
 
 /// Longer than any lease, and than a machine that is busy holds anybody up.
-const LEASES_END: std::time::Duration = std::time::Duration::from_secs(15);
+const LEASES_END: Duration = Duration::from_secs(15);
 
 /// Waits until the leases of those who were killed have ended, and tells of what is left then.
 pub(crate) fn look(arena: &Arena, history: &History) {
@@ -31,19 +31,29 @@ pub(crate) fn look(arena: &Arena, history: &History) {
         tell(format!("processes {:?}", process::with_environment(&home)));
     }
     for name in NAMES {
-        let url = arena.url(false);
-        let free = some_within(LEASES_END, || {
-            let last = Tasklock::named(name, &url).args(["--", "true"]).run();
-            (last.code == Some(0)).then_some(())
+        let mut left = Vec::new();
+        let clean = some_within(LEASES_END, || {
+            left = after_one_more(arena, name);
+            left.is_empty().then_some(())
         });
-        if free.is_none() {
-            tell(format!("a hold of {name:?} that does not end"));
-        }
-        if let Some((server, _)) = &arena.redis {
-            in_redis(server, name).into_iter().for_each(tell);
+        if clean.is_none() {
+            left.into_iter().for_each(tell);
         }
     }
     in_files(arena).into_iter().for_each(tell);
+}
+
+/// What is left of `name` after one more run, which finds what others did not take with them.
+fn after_one_more(arena: &Arena, name: &str) -> Vec<String> {
+    let last = Tasklock::named(name, &arena.url(false)).args(["--", "true"]);
+    let last = last.run();
+    if last.code != Some(0) {
+        return vec![format!("a hold of {name:?}: {last}")];
+    }
+    match &arena.redis {
+        Some((server, _)) => in_redis(server, name),
+        None => Vec::new(),
+    }
 }
 
 /// Keys but the state hash, and in that, waiters and leases.

@@ -101,13 +101,14 @@ impl<'a> Nemesis<'a> {
             self.rng.millis(LONG.0, LONG.1),
         );
         let dice = self.rng.below(1000);
-        // While the server is stopped, nothing else happens either.
-        let one_in = if fault == Fault::FreezeServer { 4 } else { 2 };
-        let lasts = nanos(if dice.is_multiple_of(one_in) {
-            long
-        } else {
-            short
-        });
+        let is_long = match fault {
+            // While it lasts, nothing else happens either.
+            Fault::FreezeServer => dice.is_multiple_of(4),
+            // Others go on: this is how a lease ends that somebody counts on.
+            Fault::Partition => !dice.is_multiple_of(4),
+            _ => dice.is_multiple_of(2),
+        };
+        let lasts = nanos(if is_long { long } else { short });
         let target = self.rng.pick(&self.stage.living()).copied();
         let name = NAMES[self.rng.below(NAMES.len())];
         match fault {
