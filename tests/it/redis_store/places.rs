@@ -181,7 +181,8 @@ fn a_thousand_places_are_told_and_the_last_is_freed_and_taken() {
     let (server, mut store) = start();
     let (first, granted) = take(&mut *store, 1000);
     // The others are held as the first is, by details of the longest kind.
-    let details = format!("{{\"who\":\"{}\"}}", "x".repeat(4000));
+    let who = "x".repeat(4000);
+    let details = format!("{{\"id\":\"1\",\"pid\":1,\"who\":\"{who}\"}}");
     let end = granted.end_ms.to_string();
     let mut fields = vec!["n".to_owned(), "1000".to_owned()];
     for number in 1..1000 {
