@@ -1,6 +1,6 @@
 //! Whether the exit code of each run tells what its history tells.
 
-use super::view::{Exit, Run, View};
+use super::view::{Exit, Run, Start, View};
 use super::{Breach, Excuse, Findings, MARGIN, Rule};
 
 const SKIPPED: i32 = 75;
@@ -44,8 +44,16 @@ fn judge(view: &View<'_>, run: &Run<'_>, exit: Exit) -> Result<(), (Excuse, &'st
         (Some(code), _) if code == run.code => match (run.starts.first(), run.end) {
             (None, _) => certain("its job never started"),
             (_, None) => certain("its job never ended"),
-            (Some(_), Some(_)) if overtaken(view, run) => {
-                certain("another was granted its place meanwhile")
+            (Some(start), Some(_)) if overtaken(view, run) => {
+                // It ended before tasklock could know.
+                let mut others = overlapping(view, run).peekable();
+                let excused = others.peek().is_some()
+                    && others.all(|later| view.may_be_forgotten(run.name, Some(start), later));
+                let excuse = match excused {
+                    true => Excuse::Fault,
+                    false => Excuse::None,
+                };
+                Err((excuse, "another was granted its place meanwhile"))
             }
             _ => Ok(()),
         },
@@ -81,19 +89,20 @@ fn overtaken(view: &View<'_>, run: &Run<'_>) -> bool {
     let (Some(start), Some(end)) = (run.starts.first(), run.end) else {
         return false;
     };
-    let Some(fence) = start.fence else {
-        return false;
-    };
+    start.fence.is_some()
+        && (start.read.is_none() || end.wrote.is_none() || overlapping(view, run).next().is_some())
+}
+
+/// Those who were granted the run's place while its job lived, and told of their start.
+fn overlapping<'a>(view: &'a View<'_>, run: &'a Run<'_>) -> impl Iterator<Item = &'a Start> {
+    let life = run.starts.first().zip(run.end);
     let others = view.runs.values().filter(|other| other.name == run.name);
-    let mut theirs = others.flat_map(|other| other.starts.iter());
-    start.read.is_none()
-        || end.wrote.is_none()
-        || theirs.any(|it| {
-            it.slot == start.slot
-                && it.fence.is_some_and(|larger| larger > fence)
-                && it.at > start.at
-                && it.at < end.at
+    let theirs = others.flat_map(|other| other.starts.iter());
+    theirs.filter(move |it| {
+        life.is_some_and(|(start, end)| {
+            it.slot == start.slot && it.fence > start.fence && it.at > start.at && it.at < end.at
         })
+    })
 }
 
 fn has_recipes(view: &View<'_>) -> bool {
