@@ -5,6 +5,10 @@
 //! and server tell of everything in one [`history`]; afterwards the [`checker`] reads it.
 //! What may come of each fault stands in [`fault`].
 //!
+//! Behind Sentinel and in a Cluster, masters are replaced meanwhile ([`group`]). Nobody records there
+//! what the servers do, for a `MONITOR` ends with its server: the order of the line is not checked,
+//! nor the server's own account of grants. No job is on the recipe, and no network is in between.
+//!
 //! The suite plays two short rounds on each store, one where there are fail-overs. For longer:
 //!
 //! ```text

@@ -1,5 +1,6 @@
 //! Whether the exit code of each run tells what its history tells.
 
+use super::super::history::Nanos;
 use super::view::{Exit, Run, Start, View};
 use super::{Breach, Excuse, Findings, MARGIN, Rule};
 
@@ -46,9 +47,11 @@ fn judge(view: &View<'_>, run: &Run<'_>, exit: Exit) -> Result<(), (Excuse, &'st
             (_, None) => certain("its job never ended"),
             (Some(start), Some(_)) if overtaken(view, run) => {
                 // It ended before tasklock could know.
-                let mut others = overlapping(view, run).peekable();
+                // Or began a moment after one that was granted it later, by another master.
+                let since = start.at.saturating_sub(MARGIN);
+                let mut others = later(view, run, since).peekable();
                 let excused = others.peek().is_some()
-                    && others.all(|later| view.may_be_forgotten(run.name, Some(start), later));
+                    && others.all(|other| view.may_be_forgotten(run.name, Some(start), other));
                 let excuse = match excused {
                     true => Excuse::Fault,
                     false => Excuse::None,
@@ -90,17 +93,24 @@ fn overtaken(view: &View<'_>, run: &Run<'_>) -> bool {
         return false;
     };
     start.fence.is_some()
-        && (start.read.is_none() || end.wrote.is_none() || overlapping(view, run).next().is_some())
+        && (start.read.is_none()
+            || end.wrote.is_none()
+            || later(view, run, start.at).next().is_some())
 }
 
-/// Those who were granted the run's place while its job lived, and told of their start.
-fn overlapping<'a>(view: &'a View<'_>, run: &'a Run<'_>) -> impl Iterator<Item = &'a Start> {
+/// Those who were granted the run's place later and told of their start, after `since` and before
+/// the end of its job.
+fn later<'a>(
+    view: &'a View<'_>,
+    run: &'a Run<'_>,
+    since: Nanos,
+) -> impl Iterator<Item = &'a Start> {
     let life = run.starts.first().zip(run.end);
     let others = view.runs.values().filter(|other| other.name == run.name);
     let theirs = others.flat_map(|other| other.starts.iter());
     theirs.filter(move |it| {
         life.is_some_and(|(start, end)| {
-            it.slot == start.slot && it.fence > start.fence && it.at > start.at && it.at < end.at
+            it.slot == start.slot && it.fence > start.fence && it.at > since && it.at < end.at
         })
     })
 }

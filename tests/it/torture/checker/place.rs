@@ -125,7 +125,14 @@ impl Place<'_> {
                 }
                 // Frozen between the grant and the job: the register is there for it.
                 let just_before = (at.saturating_sub(MARGIN), at);
-                let excuse = self.view.excuse(just_before, &[start.run], |it| it.overlap);
+                let mut excuse = self.view.excuse(just_before, &[start.run], |it| it.overlap);
+                // Two masters granted them at about the same time: one of them had been frozen.
+                // The job of the earlier one took a moment longer to begin.
+                if at <= elder.at + MARGIN
+                    && self.view.may_be_forgotten(self.name, Some(start), &elder)
+                {
+                    excuse = Excuse::Fault;
+                }
                 let breach = Breach {
                     rule: Rule::Fence,
                     at,

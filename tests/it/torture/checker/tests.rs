@@ -701,6 +701,39 @@ fn a_job_that_ends_before_its_tasklock_hears_of_a_fail_over_keeps_its_code() {
 }
 
 #[test]
+fn of_two_masters_grants_at_a_time_the_earlier_job_may_begin_a_moment_later() {
+    let broken = |began, seen| {
+        let story = Story::default()
+            .fault(Fault::FreezeMaster, None, (900, 2000))
+            .ran(2, 0, (1000, 1050), 1)
+            // The register refused it.
+            .asked(1, 1, 990)
+            .start(1, 0, began, 0)
+            .end(1, began + 30, 0)
+            .exit(1, began + 40, CODE)
+            .add(Record::Seen {
+                at: 901 * MS,
+                name: "a".to_owned(),
+                slot: 0,
+                fence: seen,
+                until: 3000 * MS,
+            });
+        let refused = story.change(1, |record| match record {
+            Record::Start { read, .. } => *read = None,
+            Record::End { wrote, .. } => *wrote = None,
+            _ => {}
+        });
+        let findings = refused.check(Topology::Sentinel);
+        let rules = findings.breaches.iter().map(|it| it.rule);
+        rules.collect::<Vec<_>>()
+    };
+    assert_eq!(broken(1060, 5), []);
+    // Its lease was known, or it is too late for that.
+    assert_eq!(broken(1060, 10), [Rule::Fence, Rule::Exit]);
+    assert_eq!(broken(1160, 5), [Rule::Fence, Rule::Exit]);
+}
+
+#[test]
 fn no_fail_over_excuses_a_smaller_fence() {
     let story = Story::default().ran(2, 0, (1000, 1100), 1);
     let story = story.fault(Fault::FailOver, None, (900, 2000));
