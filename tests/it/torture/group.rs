@@ -11,7 +11,7 @@ use super::history::{History, Nanos, Record, nanos, now, sleep_until};
 use super::rng::Rng;
 use crate::support::cluster::{Cluster, is_master};
 use crate::support::redis::Server;
-use crate::support::sentinel::Watched;
+use crate::support::sentinel::{Watched, role};
 use crate::support::wait_until;
 
 /// From one fail-over, with its old master back, to the next, in milliseconds.
@@ -68,10 +68,13 @@ impl Group {
                 } else {
                     watched.wait_for_successor_of(old);
                 }
-                match fault {
-                    Fault::KillMaster => watched.bring_back(old),
-                    Fault::FreezeMaster => old.thaw(),
-                    _ => {}
+                if fault == Fault::FreezeMaster {
+                    old.thaw();
+                    wait_until(|| role(old) == "slave");
+                }
+                tell_end(fault, from, history);
+                if fault == Fault::KillMaster {
+                    watched.bring_back(old);
                 }
                 watched.wait_until_whole();
             }
@@ -90,23 +93,32 @@ impl Group {
                     });
                 }
                 wait_until(|| is_master(replica));
-                match fault {
-                    Fault::KillMaster => old.restart(),
-                    Fault::FreezeMaster => old.thaw(),
-                    _ => {}
+                if fault == Fault::KillMaster {
+                    tell_end(fault, from, history);
+                    old.restart();
+                    wait_until(|| !is_master(old));
+                } else {
+                    if fault == Fault::FreezeMaster {
+                        old.thaw();
+                    }
+                    wait_until(|| !is_master(old));
+                    tell_end(fault, from, history);
                 }
-                wait_until(|| !is_master(old));
                 cluster.wait_until_whole();
             }
         }
-        history.add(&Record::Fault {
-            from,
-            to: now(),
-            fault,
-            run: None,
-            name: None,
-        });
     }
+}
+
+/// Tells of a fail-over that is over: the new master serves, and the old one is none any more.
+fn tell_end(fault: Fault, from: Nanos, history: &History) {
+    history.add(&Record::Fault {
+        from,
+        to: now(),
+        fault,
+        run: None,
+        name: None,
+    });
 }
 
 /// Does what is done to the master, and tells at the moment from which on its replicas are alone.

@@ -675,6 +675,18 @@ fn a_fail_over_may_forget_what_no_replica_had_seen_and_nothing_else() {
             assert_eq!(overlaps(&known, topology), (2, 0), "{fault:?}");
         }
     }
+    // Granted by the new master.
+    let later = Story::default()
+        .fault(Fault::FreezeMaster, None, (200, 2100))
+        .ran(1, 0, (2500, 2700), 1)
+        .ran(2, 0, (2600, 2800), 2)
+        .change(1, |record| {
+            if let Record::Exit { code, .. } = record {
+                *code = Some(79);
+            }
+        });
+    let rules = later.check(Topology::Cluster).breaches;
+    assert!(rules.iter().any(|it| it.rule == Rule::Overlap), "{rules:?}");
     // The master of a shard hands everything over.
     let handed = after_a_fail_over(Fault::FailOver, 5, 5000);
     assert_eq!(overlaps(&handed, Topology::Sentinel), (0, 2));

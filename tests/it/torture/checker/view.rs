@@ -215,23 +215,32 @@ impl<'a> View<'a> {
     }
 
     /// May what was granted or refreshed for the elder have been forgotten in a fail-over by the
-    /// time that the later one, in the same place of `name`, was granted it? Not if all replicas
-    /// knew a lease that had not ended by then.
+    /// time that the later one, in the same place of `name`, was granted it? Not if it was granted
+    /// when the old master was none any more, nor if all replicas knew a lease that had not ended
+    /// by then.
     pub(super) fn may_be_forgotten(
         &self,
         name: &str,
         elder: Option<&Start>,
         later: &Start,
     ) -> bool {
-        let recently = (later.at.saturating_sub(self.ttl_max), later.at);
+        let at = later.at;
+        let mut forgetting = self.faults.iter().filter(|done| {
+            let last = match done.fault {
+                Fault::KillMaster => done.from,
+                _ => done.to,
+            };
+            done.fault.verdict(self.topology).forgotten
+                && (done.from..=done.to + self.ttl_max).contains(&at)
+                && elder.is_none_or(|elder| elder.at <= last + MARGIN)
+        });
         let known = |seen: &Seen<'_>| {
             seen.name == name
                 && seen.slot == later.slot
                 && elder.is_some_and(|elder| elder.fence == Some(seen.fence))
-                && seen.until > later.at
+                && seen.until > at
         };
-        self.excuse(recently, &[], |it| it.forgotten) == Excuse::Fault
-            && !self.seen.iter().any(known)
+        forgetting.next().is_some() && !self.seen.iter().any(known)
     }
 
     /// Was a signal sent to this run or its job before `to`?
