@@ -12,10 +12,13 @@ use super::rng::Rng;
 use crate::support::cluster::{Cluster, is_master};
 use crate::support::redis::Server;
 use crate::support::sentinel::{Watched, role};
-use crate::support::wait_until;
+use crate::support::{some_within, wait_until};
 
 /// From one fail-over, with its old master back, to the next, in milliseconds.
 const PAUSE: (usize, usize) = (500, 2500);
+
+/// Longer than a replica tries to take over from a master that hands over.
+const HANDING_OVER: Duration = Duration::from_secs(6);
 
 /// What lasts longer than a round, for it takes seconds to start.
 pub(crate) enum Group {
@@ -86,10 +89,10 @@ impl Group {
                     .collect();
                 begin(fault, old, || tell_seen(&theirs, &[replica], history));
                 if fault == Fault::FailOver {
-                    // Refused, and given up, where the master is too busy.
+                    // Refused while its master does not answer, and given up after five seconds.
                     wait_until(|| {
-                        let begun = replica.try_command(&["CLUSTER", "FAILOVER"]);
-                        begun.is_err() || is_master(replica)
+                        let _ = replica.try_command(&["CLUSTER", "FAILOVER"]);
+                        some_within(HANDING_OVER, || is_master(replica).then_some(())).is_some()
                     });
                 }
                 wait_until(|| is_master(replica));
