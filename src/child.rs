@@ -215,11 +215,11 @@ fn explain(program: &OsStr, error: &io::Error) -> StartError {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENOENT) => {
             if !name.contains('/') {
-                let path = env::var_os("PATH").unwrap_or_default();
-                text = format!(
-                    "cannot run {name}: not found in PATH ({})",
-                    escape(&path.to_string_lossy())
+                let path = env::var_os("PATH").map_or_else(
+                    || "unset: the system's default".to_owned(),
+                    |path| escape(&path.to_string_lossy()),
                 );
+                text = format!("cannot run {name}: not found in PATH ({path})");
             } else if Path::new(program).exists() {
                 text = format!(
                     "cannot run {name}: the interpreter that its first line names does not exist"

@@ -27,6 +27,13 @@ pub enum Message {
         /// How long we will wait at the most. None: for ever.
         left: Option<Duration>,
     },
+    /// The store cannot be reached by a run that waits; it goes on trying.
+    WaitsForStore {
+        /// Why.
+        error: StoreError,
+        /// For how long, at the most. None: for ever.
+        left: Option<Duration>,
+    },
     /// The lock is ours.
     Acquired {
         /// Its fencing number.
@@ -195,7 +202,9 @@ impl Message {
             Message::LocalOnly => Level::Error,
             // That a store is out of reach is no everyday skip.
             Message::Skipped(Skip::Unavailable(_)) => Level::Error,
-            Message::Skipped(_) | Message::Waiting { .. } => Level::Notice,
+            Message::Skipped(_) | Message::Waiting { .. } | Message::WaitsForStore { .. } => {
+                Level::Notice
+            }
             Message::RefreshedAgain { told: false } => Level::Info,
             Message::Acquired { .. } | Message::Released { .. } => Level::Info,
             Message::RefreshFailed { first: false, .. } => Level::Info,

@@ -205,8 +205,9 @@ impl<'a> Work<'a> {
     /// Does one thing, and says what came of it if that is known at once.
     fn perform(&mut self, action: Action) -> Option<Event> {
         if matches!(action, Action::Spawn { .. } | Action::Say(_)) {
-            // What is written now must not mix with the line of a waiter.
-            self.waiting = self.waiting.take().map(|_| None);
+            // What is written now must not mix with the line of a waiter. One who
+            // goes on waiting after it says so anew.
+            self.waiting = None;
         }
         match action {
             Action::Acquire(ask) => self.keeper.send(Request::Acquire(ask)),

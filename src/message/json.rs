@@ -15,6 +15,7 @@ impl Message {
         match self {
             Message::LocalOnly => "local_only",
             Message::Waiting { .. } => "waiting",
+            Message::WaitsForStore { .. } => "waiting_for_store",
             Message::Acquired { .. } => "acquired",
             Message::Refreshed | Message::RefreshedAgain { .. } => "refreshed",
             Message::Retaken => "retaken",
@@ -48,6 +49,10 @@ impl Message {
                 set("place", json!(queued.place));
                 set("left_ms", left.map_or(Value::Null, millis));
                 held_fields(queued.held.as_ref(), &mut set);
+            }
+            Message::WaitsForStore { error, left } => {
+                set("error", json!(error.text));
+                set("left_ms", left.map_or(Value::Null, millis));
             }
             Message::Acquired { fence, waited } => {
                 set("fence", json!(fence));

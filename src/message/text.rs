@@ -24,6 +24,11 @@ impl Message {
                     left.map_or_else(String::new, |left| format!(" for at most {}", show(left)));
                 format!("waiting for \"{name}\"{limit}: {}", queued_text(queued))
             }
+            Message::WaitsForStore { error, left } => {
+                let limit =
+                    left.map_or_else(String::new, |left| format!(" for at most {}", show(left)));
+                format!("waiting for \"{name}\"{limit}: {error}; trying again")
+            }
             Message::Acquired { fence, waited } => {
                 format!("acquired \"{name}\" in {}, fence {fence}", show(*waited))
             }

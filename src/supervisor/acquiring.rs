@@ -34,6 +34,8 @@ pub(super) struct Attempt {
     reach_until: Tick,
     /// The pause after the next failure.
     backoff: Duration,
+    /// The user was told that the store cannot be reached.
+    told: bool,
     /// We stand in line: the last answer.
     queued: Option<Queued>,
     /// The lock was free, but for another: until when, and the next pause.
@@ -74,6 +76,7 @@ impl Supervisor {
             wait_until: first + self.plan.wait,
             reach_until: first + reach_for,
             backoff: RETRY_MIN,
+            told: false,
             queued: None,
             reserved: None,
         });
@@ -134,6 +137,7 @@ impl Supervisor {
         };
         if result.is_ok() {
             attempt.backoff = RETRY_MIN;
+            attempt.told = false;
         }
         match result {
             Ok(Acquire::Granted(grant)) => {
@@ -231,11 +235,17 @@ impl Supervisor {
         }
         match &mut self.phase {
             Phase::Acquiring(attempt)
-                if error.kind == StoreErrorKind::Unavailable
-                    && now + attempt.backoff < attempt.reach_until =>
+                if error.kind == StoreErrorKind::Unavailable && now < attempt.reach_until =>
             {
-                attempt.ask_at = Some(now + attempt.backoff);
+                // The last time when the time is over, not before.
+                attempt.ask_at = Some((now + attempt.backoff).min(attempt.reach_until));
                 attempt.backoff = (attempt.backoff * 2).min(RETRY_MAX);
+                // Who waits long has to know what for; a single try ends soon.
+                if !self.plan.wait.is_zero() && !std::mem::replace(&mut attempt.told, true) {
+                    let until = attempt.reach_until;
+                    let left = (until != Tick::NEVER).then(|| until.since(now));
+                    actions.push(Action::Say(Message::WaitsForStore { error, left }));
+                }
             }
             _ => self.unavailable(now, error, actions),
         }

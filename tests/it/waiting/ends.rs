@@ -133,6 +133,10 @@ fn a_store_that_stays_away_ends_the_wait_as_unavailable() {
     let finished = waiter.wait();
     finished.expect_code(69).expect_stdout("");
     finished.expect_stderr("(nothing was run)");
+    // It waits to the end, and says once that it waits for the store now.
+    assert!(finished.elapsed >= Duration::from_secs(4), "{finished}");
+    let said = finished.stderr.matches("; trying again").count();
+    assert_eq!(said, 1, "{finished}");
     drop(holder);
 }
 
