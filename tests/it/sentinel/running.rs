@@ -182,7 +182,11 @@ fn a_waiter_gets_the_lock_from_the_new_master() {
         let job = Job::start(tasklock(&watched));
         let waiter = tasklock(&watched).args(["--wait", "60s"]);
         let waiter = waiter.sh("echo $TASKLOCK_FENCE").start();
-        wait_until(|| waiters(old) == 1);
+        // What no replica has seen is forgotten with its master.
+        wait_until(|| {
+            let replicas = watched.replicas();
+            replicas.iter().all(|replica| waiters(replica) == 1)
+        });
         let new = end.befall(&watched, old);
         wait_until(|| waiters(new) == 1);
         let fence = job.fence;
