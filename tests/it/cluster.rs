@@ -1,11 +1,12 @@
 //! Locks in a Redis Cluster: what is different from one server.
 //! What is the same is in `store_contract`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::Value;
-use tasklock::store::{Ask, Claim, Store, StoreError};
+use tasklock::store::Claim;
 
+use crate::redis_store::failure_of;
 use crate::support::cluster::{Cluster, id_of, slot_of};
 use crate::support::redis::Server;
 use crate::support::{store, wait_for_some};
@@ -27,18 +28,6 @@ const SLACK: Duration = Duration::from_secs(3);
 
 fn claim(who: &str) -> Claim {
     store::claim("job", who)
-}
-
-/// What a brief acquire fails with, in time.
-#[track_caller]
-fn failure_of(store: &mut dyn Store) -> StoreError {
-    let start = Instant::now();
-    let error = store
-        .acquire(&claim("a"), Ask::default(), BRIEF)
-        .unwrap_err();
-    let took = start.elapsed();
-    assert!(took < BRIEF + SLACK, "{error} took {took:?}");
-    error
 }
 
 /// Who has the lock by its plain key, on the node that has its slot, as soon as that serves.

@@ -109,7 +109,7 @@ fn wait_until_free(store: &mut dyn Store) {
 
 /// What a brief acquire fails with, in time.
 #[track_caller]
-fn failure_of(store: &mut dyn Store) -> StoreError {
+pub(crate) fn failure_of(store: &mut dyn Store) -> StoreError {
     let start = Instant::now();
     let error = store
         .acquire(&claim("a"), Ask::default(), BRIEF)

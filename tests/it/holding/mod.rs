@@ -114,7 +114,7 @@ fn lease_end(server: &Server) -> u64 {
 
 /// Waits until the lease was moved once more.
 #[track_caller]
-fn wait_for_refresh(server: &Server) {
+pub(crate) fn wait_for_refresh(server: &Server) {
     let end = lease_end(server);
     wait_until(|| lease_end(server) > end);
 }

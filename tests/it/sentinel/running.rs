@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{KEY, NAME, STATE};
-use crate::holding::{DONE, Job};
+use crate::holding::{DONE, Job, wait_for_refresh};
 use crate::support::process;
 use crate::support::redis::Server;
 use crate::support::sentinel::Watched;
@@ -48,18 +48,6 @@ impl End {
 /// `tasklock --name job` with a lease that rides out a fail-over of five seconds.
 fn tasklock(watched: &Watched) -> Tasklock {
     Tasklock::named(NAME, &watched.url()).args(["--ttl", "30s"])
-}
-
-fn lease_end(server: &Server) -> u64 {
-    let end = server.text(&["HGET", STATE, "e0"]).unwrap_or_default();
-    end.parse().unwrap_or(0)
-}
-
-/// Waits until the lease was moved on this server.
-#[track_caller]
-fn wait_for_refresh(server: &Server) {
-    let end = lease_end(server);
-    wait_until(|| lease_end(server) > end);
 }
 
 #[test]
