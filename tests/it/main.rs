@@ -12,6 +12,7 @@ mod docs;
 mod holding;
 mod local_store;
 mod model;
+mod protocol;
 mod recipes;
 mod redis_store;
 mod store_contract;
