@@ -189,7 +189,8 @@ pub struct RunArgs {
 /// Where the lock lives.
 #[derive(Debug, Args)]
 pub struct StoreArgs {
-    /// local:[/dir], redis://[user:pass@]host[:port][/db], rediss://…, unix:///path
+    /// local:[/dir], redis://[user:pass@]host[:port][/db], rediss://…, unix:///path;
+    /// several times: a quorum of such servers
     /// [default: lock files of this user on this host]
     #[arg(
         short,

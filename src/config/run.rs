@@ -14,7 +14,8 @@ use crate::lease::Terms;
 use crate::log::Format;
 use crate::message::Level;
 use crate::signals::Signal;
-use crate::store::{Once, Period};
+use crate::store::target::Target;
+use crate::store::{Once, Period, quorum};
 use crate::supervisor::{OnLost, OnUnavailable};
 
 const DEFAULT_TTL: Duration = Duration::from_secs(60);
@@ -207,6 +208,13 @@ impl Reader<'_> {
         if run.command.first().is_some_and(|name| name.is_empty()) {
             let text = "COMMAND is empty: give the command to run";
             return Err(ConfigError::usage(text));
+        }
+        if let Target::Quorum(_) = run.lock.target
+            && run.terms.ttl > quorum::TTL_MAX
+        {
+            let most = duration::show(quorum::TTL_MAX);
+            let text = format!("on a quorum a ttl is at most {most}");
+            return Err(self.wrong("ttl", &text));
         }
         // It would break the promise that the other option makes.
         let (flag, unknown) = match (run.slots, &run.once) {

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::Store;
 use super::local::LocalStore;
+use super::quorum::{Nodes, QuorumStore};
 use super::redis::tls::Tls;
 use super::redis::{Address, RedisStore, Secret, Server, TlsFiles};
 
@@ -26,6 +27,8 @@ pub enum Target {
     Local(Option<PathBuf>),
     /// One Redis or Valkey server.
     Redis(Arc<Server>),
+    /// Several of them, of which a majority decides.
+    Quorum(Arc<Nodes>),
 }
 
 /// How long a request may take, and what that means for a run.
@@ -35,7 +38,7 @@ pub enum Distance {
     Here,
     /// A few round trips.
     Near,
-    /// Many round trips and some arithmetic: TLS.
+    /// Many round trips and some arithmetic: TLS; or several servers.
     Far,
 }
 
@@ -48,7 +51,7 @@ impl Target {
         let url = match urls {
             [] => "local:",
             [url] => url.as_str(),
-            _ => return Err("several URLs (a quorum) are not supported by this version".to_owned()),
+            several => return quorum(several, tls),
         };
         if url.is_empty() {
             return Err(format!("the store URL is empty, it begins with {SCHEMES}"));
@@ -95,6 +98,7 @@ impl Target {
             Target::Redis(server) => {
                 Box::new(RedisStore::new(Arc::clone(server), key_prefix.to_owned()))
             }
+            Target::Quorum(nodes) => Box::new(QuorumStore::new(nodes, key_prefix)),
         }
     }
 
@@ -105,6 +109,7 @@ impl Target {
             Target::Local(_) => Distance::Here,
             Target::Redis(server) if server.tls.is_some() => Distance::Far,
             Target::Redis(_) => Distance::Near,
+            Target::Quorum(_) => Distance::Far,
         }
     }
 }
@@ -116,8 +121,18 @@ impl fmt::Display for Target {
             Target::Local(None) => f.write_str("local:"),
             Target::Local(Some(directory)) => write!(f, "local:{}", directory.display()),
             Target::Redis(server) => server.fmt(f),
+            Target::Quorum(nodes) => nodes.fmt(f),
         }
     }
+}
+
+fn quorum(urls: &[String], tls: &TlsFiles) -> Result<Target, String> {
+    let server = |url: &String| match Target::parse(std::slice::from_ref(url), tls)? {
+        Target::Redis(server) => Ok(server),
+        _ => Err("a quorum is of plain servers: redis://, rediss:// or unix://".to_owned()),
+    };
+    let servers = urls.iter().map(server).collect::<Result<_, _>>()?;
+    Nodes::new(servers).map(|nodes| Target::Quorum(Arc::new(nodes)))
 }
 
 fn local(directory: &str) -> Result<Option<PathBuf>, String> {
