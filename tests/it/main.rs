@@ -13,6 +13,7 @@ mod holding;
 mod local_store;
 mod model;
 mod protocol;
+mod quorum;
 mod recipes;
 mod redis_store;
 mod store_contract;
