@@ -159,3 +159,26 @@ fn a_lease_that_ended_on_the_way_to_the_successor_is_not_taken_again() {
     let answer = store.refresh(&mine, &granted, TIMEOUT).unwrap();
     assert_eq!(answer, Refresh::Lost(Loss::Expired));
 }
+
+#[test]
+fn a_grant_of_a_master_that_was_frozen_and_has_a_successor_by_then_does_not_count() {
+    let (old, new) = pair();
+    let fake = Fake::naming(&old, 1);
+    old.freeze();
+    let mut store = open(&[&fake]);
+    let mine = claim("a");
+    let granted = thread::scope(|scope| {
+        let granting = scope.spawn(|| grant(&mut *store, &mine));
+        // What Sentinel said is believed for a second.
+        thread::sleep(Duration::from_millis(1500));
+        promote(&new);
+        fake.name(&new, 2);
+        old.thaw();
+        granting.join().unwrap()
+    });
+    let fence = |server: &Server| server.text(&["HGET", STATE, "f0"]);
+    assert_eq!(fence(&new), Some(granted.fence.to_string()));
+    // Nobody can take back what it did before it knew.
+    assert_ne!(fence(&old), fence(&new));
+    assert_eq!(release(&mut *store, &mine), Release::Released);
+}

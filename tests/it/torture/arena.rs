@@ -1,8 +1,10 @@
 //! Where a round takes place: the store, and a directory for everything else.
 
 use std::fs;
+use std::sync::Arc;
 
 use super::fault::Topology;
+use super::group::Group;
 use crate::support::proxy::Proxy;
 use crate::support::redis::Server;
 use crate::support::scratch::Scratch;
@@ -13,32 +15,49 @@ pub(crate) const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 /// Those of them that have several places.
 pub(crate) const SEVERAL: [&str; 2] = ["c", "d"];
 
+/// The most places that a lock has.
+pub(crate) const PLACES: u32 = 3;
+
 /// A store of its own, and a directory of its own.
 pub(crate) struct Arena {
     pub(crate) scratch: Scratch,
     /// The server and the network before it, where there is one.
     pub(crate) redis: Option<(Server, Proxy)>,
+    /// The servers that stand in for each other, where there are several.
+    pub(crate) group: Option<Arc<Group>>,
+    pub(crate) topology: Topology,
 }
 
 impl Arena {
-    pub(crate) fn new(topology: Topology) -> Arena {
+    pub(crate) fn new(topology: Topology, group: Option<Arc<Group>>) -> Arena {
         let scratch = Scratch::new();
         for directory in ["home", "locks", "resources"] {
             fs::create_dir(scratch.file(directory)).unwrap();
         }
         let redis = match topology {
-            Topology::Local => None,
+            Topology::Local | Topology::Sentinel | Topology::Cluster => None,
             Topology::Single => {
                 let server = Server::start();
                 let proxy = Proxy::start(server.address());
                 Some((server, proxy))
             }
         };
-        Arena { scratch, redis }
+        if let Some(group) = &group {
+            group.empty();
+        }
+        Arena {
+            scratch,
+            redis,
+            group,
+            topology,
+        }
     }
 
     /// The URL of the store; behind a network that fails, if there is one.
     pub(crate) fn url(&self, through_network: bool) -> String {
+        if let Some(group) = &self.group {
+            return group.url();
+        }
         match &self.redis {
             None => format!("local:{}", self.scratch.file("locks").display()),
             Some((_, proxy)) if through_network => proxy.url(),

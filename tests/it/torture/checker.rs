@@ -22,9 +22,6 @@ mod tests;
 /// What a lease keeps in hand for the kernel to end a process tree, for a ttl of up to 6 s
 /// (`Terms::margin`). A supervisor that has had the CPU for this long has done what it had to.
 const MARGIN: Nanos = 100_000_000;
-/// From the last sign of life that a lease was refreshed on to its end there is about a ttl:
-/// what happened to the machine that long ago may be the cause of something now.
-const TTL_MAX: Nanos = 3_000_000_000;
 
 /// The promise that was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

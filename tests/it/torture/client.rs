@@ -15,15 +15,15 @@ use nix::unistd::Pid;
 use redis::Value;
 
 use super::arena::{Arena, NAMES, SEVERAL};
-use super::fault::Fault;
+use super::fault::{Fault, Topology};
 use super::history::{History, Nanos, Record, now};
 use super::rng::Rng;
 use super::role::{Job, ROLE, Role};
 use crate::support::process;
 use crate::support::tasklock::Tasklock;
 
-/// The least and the largest ttl of a run, in milliseconds.
-const TTL: (usize, usize) = (1000, 3000);
+/// The least ttl of a run, in milliseconds.
+const TTL_MIN: usize = 1000;
 
 /// How long a key of the recipe lives, in milliseconds.
 const RECIPE_PX: u64 = 2000;
@@ -150,7 +150,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn draw(rng: &mut Rng) -> Plan {
+    fn draw(rng: &mut Rng, topology: Topology) -> Plan {
         // Most are short, so that there are many; some outlast a lease that is not refreshed,
         // more of those who are cut off from the store at times.
         let through_network = rng.one_in(2);
@@ -161,7 +161,9 @@ impl Plan {
             _ => rng.millis(1, 30),
         };
         // A run that is killed closes its lock until the lease ends: the shorter the better.
-        let ttl = rng.millis(TTL.0, TTL.1).min(rng.millis(TTL.0, TTL.1));
+        let longest = usize::try_from(topology.longest_ttl().as_millis()).unwrap();
+        let mut ttl = || rng.millis(TTL_MIN, longest);
+        let ttl = ttl().min(ttl());
         let name = NAMES[rng.below(NAMES.len())];
         // Runs of different numbers share one line.
         let slots = u32::try_from(rng.below(3) + 1).unwrap();
@@ -200,7 +202,7 @@ impl Plan {
 /// Runs one job after the other under tasklock.
 pub(crate) fn use_tasklock(stage: &Stage<'_>, mut rng: Rng) {
     while !stage.is_over() {
-        let plan = Plan::draw(&mut rng);
+        let plan = Plan::draw(&mut rng, stage.arena.topology);
         let run = stage.next_run();
         stage.asked(&plan, run, false);
         let url = stage.arena.url(plan.through_network);
@@ -237,7 +239,7 @@ pub(crate) fn use_recipe(stage: &Stage<'_>, mut rng: Rng) {
             slots: 1,
             lasts: rng.millis(1, 300),
             stubborn: false,
-            ..Plan::draw(&mut rng)
+            ..Plan::draw(&mut rng, stage.arena.topology)
         };
         let run = stage.next_run();
         let (key, mine) = (format!("task_lock:{}", plan.name), run.to_string());

@@ -1,5 +1,7 @@
 //! What the nemesis does, and what stays promised meanwhile.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// Where the locks of a round are.
@@ -9,6 +11,20 @@ pub(crate) enum Topology {
     Local,
     /// One Redis.
     Single,
+    /// The master of two replicas, which three Sentinels name.
+    Sentinel,
+    /// A Cluster of three masters with a replica each.
+    Cluster,
+}
+
+impl Topology {
+    /// The largest ttl of a run. Some outlive a fail-over where there are any.
+    pub(crate) fn longest_ttl(self) -> Duration {
+        match self {
+            Topology::Local | Topology::Single => Duration::from_secs(3),
+            Topology::Sentinel | Topology::Cluster => Duration::from_secs(6),
+        }
+    }
 }
 
 /// What can be done to a run, to a name, or to all.
@@ -41,6 +57,13 @@ pub(crate) enum Fault {
     Partition,
     /// The network is slow for some.
     SlowNetwork,
+    /// KILL to the master that has the lock. Once another has its place, it is back, empty, and
+    /// follows that one.
+    KillMaster,
+    /// STOP to the master that has the lock, until another has its place.
+    FreezeMaster,
+    /// SENTINEL FAILOVER, CLUSTER FAILOVER.
+    FailOver,
 }
 
 /// What may come of a fault. Everything else is a breach. Fences grow, whatever happens.
@@ -48,6 +71,9 @@ pub(crate) enum Fault {
 pub(crate) struct Verdict {
     /// Two jobs at a time in one place, one of them the target's.
     pub(crate) overlap: bool,
+    /// A grant or a refresh that no replica had seen is forgotten: two jobs at a time in one
+    /// place, if the replicas knew of no such lease ([`super::history::Record::Seen`]).
+    pub(crate) forgotten: bool,
     /// A run loses its lock (79) or finds no store (69), the target or, without one, anybody.
     pub(crate) loss: bool,
     /// A live waiter is dropped from the line until it asks again.
@@ -59,6 +85,7 @@ pub(crate) struct Verdict {
 /// Nothing may come of it.
 const NOTHING: Verdict = Verdict {
     overlap: false,
+    forgotten: false,
     loss: false,
     turn: false,
     signal: None,
@@ -68,7 +95,12 @@ const KILL: i32 = 9;
 const TERM: i32 = 15;
 
 impl Fault {
-    /// All that can be done in a topology; or, with a store that is well, to processes only.
+    /// All that has another server get the place of a master.
+    pub(crate) const TO_MASTERS: [Fault; 3] =
+        [Fault::KillMaster, Fault::FreezeMaster, Fault::FailOver];
+
+    /// All that can be done in a topology but to its masters; or, with a store that is well, to
+    /// processes only.
     pub(crate) fn all(topology: Topology, store_is_well: bool) -> &'static [Fault] {
         if store_is_well {
             return Fault::all_of(Topology::Local);
@@ -101,7 +133,7 @@ impl Fault {
             Fault::SlowNetwork,
         ];
         match topology {
-            Topology::Local => TO_PROCESSES,
+            Topology::Local | Topology::Sentinel | Topology::Cluster => TO_PROCESSES,
             Topology::Single => ALL,
         }
     }
@@ -127,13 +159,28 @@ impl Fault {
             // The kernel keeps a file lock for a process that is stopped; a server cannot know.
             // Guarantee 6: "not guaranteed is what a frozen host does after it thaws".
             Fault::FreezeTasklock => Verdict {
-                overlap: topology == Topology::Single,
-                loss: topology == Topology::Single,
+                overlap: topology != Topology::Local,
+                loss: topology != Topology::Local,
                 turn: true,
-                signal: None,
+                ..NOTHING
             },
             // Guarantee 2: whoever cannot refresh has killed its job before the lease can end.
             Fault::FreezeServer | Fault::Partition | Fault::SlowNetwork => Verdict {
+                loss: true,
+                turn: true,
+                ..NOTHING
+            },
+            // Guarantee 6: not guaranteed is "a fail-over to a replica that never saw the lock".
+            Fault::KillMaster | Fault::FreezeMaster => Verdict {
+                forgotten: true,
+                loss: true,
+                turn: true,
+                ..NOTHING
+            },
+            // Sentinel asks no master for its leave; the master of a Cluster's shard stands still
+            // until its replica has everything.
+            Fault::FailOver => Verdict {
+                forgotten: topology == Topology::Sentinel,
                 loss: true,
                 turn: true,
                 ..NOTHING

@@ -6,6 +6,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tasklock::clock;
@@ -17,7 +19,18 @@ pub(crate) type Nanos = u64;
 
 /// Now.
 pub(crate) fn now() -> Nanos {
-    u64::try_from(clock::now().since_boot().as_nanos()).unwrap()
+    nanos(clock::now().since_boot())
+}
+
+/// So many of them.
+pub(crate) fn nanos(duration: Duration) -> Nanos {
+    Nanos::try_from(duration.as_nanos()).unwrap()
+}
+
+/// Returns at this moment.
+pub(crate) fn sleep_until(at: Nanos) {
+    let left = at.saturating_sub(now());
+    thread::sleep(Duration::from_nanos(left));
 }
 
 /// One event.
@@ -101,6 +114,15 @@ pub(crate) enum Record {
         slot: u32,
         fence: u64,
     },
+    /// All replicas knew this holder of the place at the beginning of a fail-over.
+    Seen {
+        at: Nanos,
+        name: String,
+        slot: u32,
+        fence: u64,
+        /// The end of its lease.
+        until: Nanos,
+    },
     /// After all runs had ended, something was left of them.
     Leftover { at: Nanos, what: String },
 }
@@ -116,6 +138,7 @@ impl Record {
             | Record::Joined { at, .. }
             | Record::Left { at, .. }
             | Record::Granted { at, .. }
+            | Record::Seen { at, .. }
             | Record::Leftover { at, .. } => *at,
             Record::Fault { from, .. } | Record::Gap { from, .. } => *from,
         }

@@ -50,9 +50,10 @@ fn after_one_more(arena: &Arena, name: &str) -> Vec<String> {
     if last.code != Some(0) {
         return vec![format!("a hold of {name:?}: {last}")];
     }
-    match &arena.redis {
-        Some((server, _)) => in_redis(server, name),
-        None => Vec::new(),
+    match (&arena.redis, &arena.group) {
+        (Some((server, _)), _) => in_redis(server, name),
+        (None, Some(group)) => in_redis(group.master_of(name), name),
+        (None, None) => Vec::new(),
     }
 }
 

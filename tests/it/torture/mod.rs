@@ -5,16 +5,22 @@
 //! and server tell of everything in one [`history`]; afterwards the [`checker`] reads it.
 //! What may come of each fault stands in [`fault`].
 //!
-//! The suite plays two short rounds on each store. For longer:
+//! Behind Sentinel and in a Cluster, masters are replaced meanwhile ([`group`]). Nobody records there
+//! what the servers do, for a `MONITOR` ends with its server: the order of the line is not checked,
+//! nor the server's own account of grants. No job is on the recipe, and no network is in between.
+//!
+//! The suite plays two short rounds on each store, one where there are fail-overs. For longer:
 //!
 //! ```text
 //! TORTURE_SECONDS=600 tests/run --test it torture -- --nocapture
 //! TORTURE_SEED=17 …    from this seed on, which a breach names
 //! ```
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::fault::Topology;
+use self::group::Group;
 use self::history::{History, Record};
 use self::role::{Job, Role};
 use self::round::{Round, Toll};
@@ -25,6 +31,7 @@ mod arena;
 mod checker;
 mod client;
 mod fault;
+mod group;
 mod history;
 mod leftover;
 mod nemesis;
@@ -38,6 +45,10 @@ mod server_log;
 const ROUND: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_secs(3);
 const SHORT_ROUNDS: u64 = 2;
+/// The same with fail-overs, of which each takes several seconds.
+const ROUND_OF_GROUP: Duration = Duration::from_secs(30);
+const SHORT_OF_GROUP: Duration = Duration::from_secs(5);
+const SHORT_ROUNDS_OF_GROUP: u64 = 1;
 
 /// This binary again, as the processes of a round.
 fn role_words() -> Vec<String> {
@@ -59,8 +70,15 @@ fn torture(topology: Topology) {
     };
     let seconds = number("TORTURE_SECONDS").map(Duration::from_secs);
     let first = number("TORTURE_SEED").unwrap_or(1);
-    let length = seconds.map_or(SHORT, |all| all.min(ROUND));
-    let rounds = seconds.map_or(SHORT_ROUNDS, |all| all.as_secs().div_ceil(ROUND.as_secs()));
+    let group = Group::start(topology).map(Arc::new);
+    let (longest, short, short_rounds) = match group {
+        Some(_) => (ROUND_OF_GROUP, SHORT_OF_GROUP, SHORT_ROUNDS_OF_GROUP),
+        None => (ROUND, SHORT, SHORT_ROUNDS),
+    };
+    let length = seconds.map_or(short, |all| all.min(longest));
+    let rounds = seconds.map_or(short_rounds, |all| {
+        all.as_secs().div_ceil(longest.as_secs())
+    });
     let mut toll = Toll::default();
     for seed in first..first + rounds {
         let round = Round {
@@ -68,7 +86,7 @@ fn torture(topology: Topology) {
             topology,
             length,
         };
-        toll.add(&round.play(role_words()));
+        toll.add(&round.play(role_words(), group.clone()));
     }
     println!(
         "{topology:?}, seeds {first} to {}: {toll}",
@@ -149,4 +167,14 @@ fn no_fault_breaks_a_promise_of_the_local_store() {
 #[test]
 fn no_fault_breaks_a_promise_of_one_redis() {
     torture(Topology::Single);
+}
+
+#[test]
+fn no_fault_and_no_fail_over_breaks_a_promise_behind_sentinel() {
+    torture(Topology::Sentinel);
+}
+
+#[test]
+fn no_fault_and_no_fail_over_breaks_a_promise_of_a_cluster() {
+    torture(Topology::Cluster);
 }

@@ -4,7 +4,6 @@
 //! millisecond; what it does when, and to which of those that it meets, is.
 
 use std::fs;
-use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -13,7 +12,7 @@ use redis::Value;
 use super::arena::NAMES;
 use super::client::Stage;
 use super::fault::Fault;
-use super::history::{Nanos, Record, now};
+use super::history::{Nanos, Record, nanos, now, sleep_until};
 use super::rng::Rng;
 use crate::support::process;
 use crate::support::proxy::{Mode, Proxy};
@@ -112,6 +111,8 @@ impl<'a> Nemesis<'a> {
         let target = self.rng.pick(&self.stage.living()).copied();
         let name = NAMES[self.rng.below(NAMES.len())];
         match fault {
+            // Those take seconds: somebody else does them meanwhile.
+            Fault::KillMaster | Fault::FreezeMaster | Fault::FailOver => false,
             Fault::KillTasklock | Fault::TermTasklock => {
                 let signal = match fault {
                     Fault::KillTasklock => Signal::SIGKILL,
@@ -302,13 +303,4 @@ fn kill_clients(server: &Server, dice: usize) {
         // It may have gone by itself: then this kills nobody.
         server.command(&["CLIENT", "KILL", "ID", ids[dice % ids.len()]]);
     }
-}
-
-fn nanos(duration: Duration) -> Nanos {
-    Nanos::try_from(duration.as_nanos()).unwrap()
-}
-
-fn sleep_until(at: Nanos) {
-    let left = at.saturating_sub(now());
-    thread::sleep(Duration::from_nanos(left));
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::process::Child;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::arena::Arena;
 use super::checker::{self, Findings};
 use super::client::{self, Stage};
 use super::fault::{Fault, Topology};
+use super::group::{self, Group};
 use super::leftover;
 use super::nemesis::Nemesis;
 use super::rng::Rng;
@@ -24,6 +26,7 @@ const CLIENTS: u64 = 12;
 /// Streams of random numbers: the clients' are those from 0 on.
 const NEMESIS: u64 = 1000;
 const RECIPE: u64 = 2000;
+const MASTERS: u64 = 3000;
 /// One for each processor of a small machine.
 const WITNESSES: usize = 2;
 
@@ -45,6 +48,7 @@ pub(crate) struct Toll {
     joined: usize,
     skipped: usize,
     faults: usize,
+    fail_overs: usize,
     allowed: usize,
     starved: usize,
     pub(crate) breaches: usize,
@@ -52,11 +56,12 @@ pub(crate) struct Toll {
 
 impl Round {
     /// Plays it. What is broken is told on standard output, with all that led to it.
-    pub(crate) fn play(self, role_words: Vec<String>) -> Toll {
-        let arena = Arena::new(self.topology);
+    pub(crate) fn play(self, role_words: Vec<String>, group: Option<Arc<Group>>) -> Toll {
+        let arena = Arena::new(self.topology, group);
         let stage = Stage::new(&arena, role_words);
         let witnesses = self.witnesses(&stage);
         let monitor = arena.redis.as_ref().map(|(server, _)| server.monitor());
+        let mut fail_overs = 0;
         let faults = thread::scope(|scope| {
             for number in 0..CLIENTS {
                 let rng = Rng::new(self.seed, number);
@@ -68,9 +73,17 @@ impl Round {
             }
             let _end = Ending(&stage);
             // Where the store is always in trouble, waiting too long is never anybody's fault.
-            let faults = Fault::all(self.topology, self.seed.is_multiple_of(3));
+            let is_well = self.seed.is_multiple_of(3);
+            let group = arena.group.as_deref().filter(|_| !is_well);
+            let deposing = group.map(|group| {
+                let rng = Rng::new(self.seed, MASTERS);
+                scope.spawn(|| group::depose(&stage, group, rng, self.length))
+            });
+            let faults = Fault::all(self.topology, is_well);
             let nemesis = Nemesis::new(&stage, faults, Rng::new(self.seed, NEMESIS));
-            let faults = nemesis.rage(self.length);
+            let mut faults = nemesis.rage(self.length);
+            fail_overs = deposing.map_or(0, |deposing| deposing.join().unwrap());
+            faults += fail_overs;
             stage.end();
             end_what_hangs(&stage);
             faults
@@ -82,7 +95,7 @@ impl Round {
         }
         let findings = checker::check(&stage.history.read(), self.topology);
         // A checker that reads nothing finds nothing.
-        assert!(findings.granted >= findings.grants || self.topology == Topology::Local);
+        assert!(findings.granted >= findings.grants || self.topology != Topology::Single);
         if !findings.breaches.is_empty() {
             self.tell(&findings, &arena);
         }
@@ -91,6 +104,7 @@ impl Round {
             joined: findings.joined,
             skipped: findings.skipped,
             faults,
+            fail_overs,
             allowed: findings.allowed.len(),
             starved: findings.starved.len(),
             breaches: findings.breaches.len(),
@@ -164,6 +178,7 @@ impl Toll {
         self.joined += other.joined;
         self.skipped += other.skipped;
         self.faults += other.faults;
+        self.fail_overs += other.fail_overs;
         self.allowed += other.allowed;
         self.starved += other.starved;
         self.breaches += other.breaches;
@@ -174,11 +189,12 @@ impl fmt::Display for Toll {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} grants, {} times in a server's line, {} skips, {} faults, {} breaches; {} overlaps and the like that the table allows, {} on a machine that withheld the CPU",
+            "{} grants, {} times in a server's line, {} skips, {} faults ({} of them fail-overs), {} breaches; {} overlaps and the like that the table allows, {} on a machine that withheld the CPU",
             self.grants,
             self.joined,
             self.skipped,
             self.faults,
+            self.fail_overs,
             self.breaches,
             self.allowed,
             self.starved

@@ -59,7 +59,9 @@ impl Follower {
 
     /// Sends `packed`, one command, to the master, and returns its answer. A kept
     /// connection that is closed, silent, or leads to what is no master any more
-    /// is made anew and the command repeated, once, by the same deadline.
+    /// is made anew and the command repeated, once, by the same deadline. An answer
+    /// that took long may be of one that was frozen and has a successor by now: it
+    /// does not count if Sentinel says so, and the successor is asked.
     pub(in crate::store::redis) fn request(
         &mut self,
         packed: &[u8],
@@ -69,7 +71,7 @@ impl Follower {
         let kept = kept.filter(|(_, used)| used.elapsed() < IDLE_MAX);
         if let Some((mut kept, _)) = kept.filter(|_| !self.has_moved(deadline)) {
             match request(&mut kept, packed, patience(deadline)) {
-                Ok(value) if is_declined(&value) => {}
+                Ok(value) if is_declined(&value) || self.has_moved(deadline) => {}
                 Ok(value) => {
                     self.open = Some((kept, Instant::now()));
                     return Ok(value);
@@ -78,12 +80,17 @@ impl Follower {
                 Err(fault) => return Err(fault),
             }
         }
-        let mut fresh = self.dial(deadline)?;
-        let value = request(&mut fresh, packed, deadline)?;
-        if !is_declined(&value) {
-            self.open = Some((fresh, Instant::now()));
+        loop {
+            let mut fresh = self.dial(deadline)?;
+            let value = request(&mut fresh, packed, deadline)?;
+            if self.has_moved(deadline) {
+                continue;
+            }
+            if !is_declined(&value) {
+                self.open = Some((fresh, Instant::now()));
+            }
+            return Ok(value);
         }
-        Ok(value)
     }
 
     /// One more request on the connection that brought the last answer. Never dials.

@@ -1,6 +1,7 @@
 //! Whether the exit code of each run tells what its history tells.
 
-use super::view::{Exit, Run, View};
+use super::super::history::Nanos;
+use super::view::{Exit, Run, Start, View};
 use super::{Breach, Excuse, Findings, MARGIN, Rule};
 
 const SKIPPED: i32 = 75;
@@ -44,8 +45,18 @@ fn judge(view: &View<'_>, run: &Run<'_>, exit: Exit) -> Result<(), (Excuse, &'st
         (Some(code), _) if code == run.code => match (run.starts.first(), run.end) {
             (None, _) => certain("its job never started"),
             (_, None) => certain("its job never ended"),
-            (Some(_), Some(_)) if overtaken(view, run) => {
-                certain("another was granted its place meanwhile")
+            (Some(start), Some(_)) if overtaken(view, run) => {
+                // It ended before tasklock could know.
+                // Or began a moment after one that was granted it later, by another master.
+                let since = start.at.saturating_sub(MARGIN);
+                let mut others = later(view, run, since).peekable();
+                let excused = others.peek().is_some()
+                    && others.all(|other| view.may_be_forgotten(run.name, Some(start), other));
+                let excuse = match excused {
+                    true => Excuse::Fault,
+                    false => Excuse::None,
+                };
+                Err((excuse, "another was granted its place meanwhile"))
             }
             _ => Ok(()),
         },
@@ -81,19 +92,27 @@ fn overtaken(view: &View<'_>, run: &Run<'_>) -> bool {
     let (Some(start), Some(end)) = (run.starts.first(), run.end) else {
         return false;
     };
-    let Some(fence) = start.fence else {
-        return false;
-    };
+    start.fence.is_some()
+        && (start.read.is_none()
+            || end.wrote.is_none()
+            || later(view, run, start.at).next().is_some())
+}
+
+/// Those who were granted the run's place later and told of their start, after `since` and before
+/// the end of its job.
+fn later<'a>(
+    view: &'a View<'_>,
+    run: &'a Run<'_>,
+    since: Nanos,
+) -> impl Iterator<Item = &'a Start> {
+    let life = run.starts.first().zip(run.end);
     let others = view.runs.values().filter(|other| other.name == run.name);
-    let mut theirs = others.flat_map(|other| other.starts.iter());
-    start.read.is_none()
-        || end.wrote.is_none()
-        || theirs.any(|it| {
-            it.slot == start.slot
-                && it.fence.is_some_and(|larger| larger > fence)
-                && it.at > start.at
-                && it.at < end.at
+    let theirs = others.flat_map(|other| other.starts.iter());
+    theirs.filter(move |it| {
+        life.is_some_and(|(start, end)| {
+            it.slot == start.slot && it.fence > start.fence && it.at > since && it.at < end.at
         })
+    })
 }
 
 fn has_recipes(view: &View<'_>) -> bool {

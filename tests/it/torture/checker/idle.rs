@@ -3,7 +3,7 @@
 use super::super::fault::Topology;
 use super::super::history::Nanos;
 use super::view::{Run, View};
-use super::{Breach, Excuse, Findings, Rule, TTL_MAX};
+use super::{Breach, Excuse, Findings, Rule};
 
 /// From the end of one job to the start of the next, with everything that may be in between: a
 /// waiter that was told and was killed then (1 s), and a busy machine. Shorter than the 2.5 s
@@ -41,7 +41,7 @@ fn check_place(view: &View<'_>, findings: &mut Findings, run: &Run<'_>, end: (u3
         if from.min(until) > free_from + HAND_OVER_MAX {
             let (from, to) = (free_from, from.min(until));
             let excuse = view.excuse_all(
-                (from.saturating_sub(TTL_MAX), to),
+                (from.saturating_sub(view.ttl_max), to),
                 |other| view.runs[&other].name == run.name,
                 |it| it.turn || it.loss,
             );
@@ -75,7 +75,8 @@ fn held(view: &View<'_>, run: &Run<'_>, slot: u32) -> Option<(Nanos, Nanos)> {
         _ => return None,
     };
     let lease = match view.topology {
-        Topology::Single if killed => TTL_MAX,
+        Topology::Local => 0,
+        _ if killed => view.ttl_max,
         _ => 0,
     };
     Some((from, exit.saturating_add(lease)))

@@ -93,6 +93,9 @@ impl Place<'_> {
         if let Excuse::Fault = self.view.excuse(just_before, &runs, |it| it.overlap) {
             return Excuse::Fault;
         }
+        if self.view.may_be_forgotten(self.name, elder, later) {
+            return Excuse::Fault;
+        }
         let recipe = later.fence.is_none() || elder.is_some_and(|it| it.fence.is_none());
         let since = elder.map_or(0, |it| self.view.runs[&it.run].asked);
         if recipe && self.view.was_deleted(self.name, (since, later.at)) {
@@ -122,7 +125,14 @@ impl Place<'_> {
                 }
                 // Frozen between the grant and the job: the register is there for it.
                 let just_before = (at.saturating_sub(MARGIN), at);
-                let excuse = self.view.excuse(just_before, &[start.run], |it| it.overlap);
+                let mut excuse = self.view.excuse(just_before, &[start.run], |it| it.overlap);
+                // Two masters granted them at about the same time: one of them had been frozen.
+                // The job of the earlier one took a moment longer to begin.
+                if at <= elder.at + MARGIN
+                    && self.view.may_be_forgotten(self.name, Some(start), &elder)
+                {
+                    excuse = Excuse::Fault;
+                }
                 let breach = Breach {
                     rule: Rule::Fence,
                     at,
@@ -185,11 +195,20 @@ fn check_count(view: &View<'_>, findings: &mut Findings) {
             let there = lives
                 .iter()
                 .filter(|(it, end)| it.at <= start.at && *end > start.at);
-            let there: Vec<u32> = there.map(|(it, _)| it.run).collect();
+            let there: Vec<Start> = there.map(|(it, _)| *it).collect();
             if there.len() > usize::try_from(most).unwrap() {
                 let just_before = (start.at.saturating_sub(MARGIN), start.at);
-                let excuse = view.excuse(just_before, &there, |it| it.overlap);
-                let story = format!("{name:?} has {most} places, and in it were runs {there:?}");
+                let runs: Vec<u32> = there.iter().map(|it| it.run).collect();
+                let mut excuse = view.excuse(just_before, &runs, |it| it.overlap);
+                let mut pairs = there.iter().flat_map(|elder| {
+                    let later = there.iter().filter(|it| it.at > elder.at);
+                    let beside = later.filter(|it| it.slot == elder.slot);
+                    beside.map(move |later| (elder, later))
+                });
+                if pairs.any(|(elder, later)| view.may_be_forgotten(name, Some(elder), later)) {
+                    excuse = Excuse::Fault;
+                }
+                let story = format!("{name:?} has {most} places, and in it were runs {runs:?}");
                 let breach = Breach {
                     rule: Rule::Overlap,
                     at: start.at,

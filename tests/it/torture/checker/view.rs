@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::fault::{Fault, Topology, Verdict};
-use super::super::history::{Nanos, Record};
-use super::{Excuse, MARGIN, TTL_MAX};
+use super::super::history::{Nanos, Record, nanos};
+use super::{Excuse, MARGIN};
 
 /// All that is known of one run.
 #[derive(Debug)]
@@ -54,22 +54,37 @@ struct Done<'a> {
     name: Option<&'a str>,
 }
 
+/// A lease that all replicas knew.
+#[derive(Debug)]
+struct Seen<'a> {
+    name: &'a str,
+    slot: u32,
+    fence: u64,
+    until: Nanos,
+}
+
 /// The whole history.
 #[derive(Debug)]
 pub(super) struct View<'a> {
     pub(super) topology: Topology,
+    /// From the last sign of life that a lease was refreshed on to its end there is about a ttl:
+    /// what happened to the machine that long ago may be the cause of something now.
+    pub(super) ttl_max: Nanos,
     pub(super) runs: BTreeMap<u32, Run<'a>>,
     faults: Vec<Done<'a>>,
     gaps: Vec<(Nanos, Nanos)>,
+    seen: Vec<Seen<'a>>,
 }
 
 impl<'a> View<'a> {
     pub(super) fn of(history: &'a [Record], topology: Topology) -> View<'a> {
         let mut view = View {
             topology,
+            ttl_max: nanos(topology.longest_ttl()),
             runs: BTreeMap::new(),
             faults: Vec::new(),
             gaps: Vec::new(),
+            seen: Vec::new(),
         };
         for record in history {
             if let Record::Asked { .. } = record {
@@ -143,6 +158,18 @@ impl<'a> View<'a> {
                 name: name.as_deref(),
             }),
             &Record::Gap { from, to } => self.gaps.push((from, to)),
+            Record::Seen {
+                name,
+                slot,
+                fence,
+                until,
+                ..
+            } => self.seen.push(Seen {
+                name,
+                slot: *slot,
+                fence: *fence,
+                until: *until,
+            }),
             Record::Joined { .. }
             | Record::Left { .. }
             | Record::Granted { .. }
@@ -187,6 +214,35 @@ impl<'a> View<'a> {
         }
     }
 
+    /// May what was granted or refreshed for the elder have been forgotten in a fail-over by the
+    /// time that the later one, in the same place of `name`, was granted it? Not if it was granted
+    /// when the old master was none any more, nor if all replicas knew a lease that had not ended
+    /// by then.
+    pub(super) fn may_be_forgotten(
+        &self,
+        name: &str,
+        elder: Option<&Start>,
+        later: &Start,
+    ) -> bool {
+        let at = later.at;
+        let mut forgetting = self.faults.iter().filter(|done| {
+            let last = match done.fault {
+                Fault::KillMaster => done.from,
+                _ => done.to,
+            };
+            done.fault.verdict(self.topology).forgotten
+                && (done.from..=done.to + self.ttl_max).contains(&at)
+                && elder.is_none_or(|elder| elder.at <= last + MARGIN)
+        });
+        let known = |seen: &Seen<'_>| {
+            seen.name == name
+                && seen.slot == later.slot
+                && elder.is_some_and(|elder| elder.fence == Some(seen.fence))
+                && seen.until > at
+        };
+        forgetting.next().is_some() && !self.seen.iter().any(known)
+    }
+
     /// Was a signal sent to this run or its job before `to`?
     pub(super) fn was_sent(&self, run: u32, signal: i32, to: Nanos) -> bool {
         self.faults.iter().any(|done| {
@@ -220,6 +276,6 @@ impl<'a> View<'a> {
     fn had_gap(&self, at: Nanos, longer_than: Nanos) -> bool {
         self.gaps
             .iter()
-            .any(|(from, to)| to - from > longer_than && *from <= at && *to + TTL_MAX >= at)
+            .any(|(from, to)| to - from > longer_than && *from <= at && *to + self.ttl_max >= at)
     }
 }
