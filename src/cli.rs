@@ -194,7 +194,8 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct StoreArgs {
     /// local:[/dir], redis://[user:pass@]host[:port][/db], rediss://…, unix:///path,
-    /// redis+sentinel://host[,host…]/master, redis+cluster://host[,host…]
+    /// redis+sentinel://host[,host…]/master, redis+cluster://host[,host…];
+    /// three times or more: a quorum of single servers
     /// [default: lock files of this user on this host]
     #[arg(
         short,

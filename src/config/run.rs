@@ -15,7 +15,7 @@ use crate::log::Format;
 use crate::message::Level;
 use crate::signals::Signal;
 use crate::store::target::Target;
-use crate::store::{Once, Period};
+use crate::store::{Once, Period, quorum};
 use crate::supervisor::{OnLost, OnUnavailable};
 
 const DEFAULT_TTL: Duration = Duration::from_secs(60);
@@ -218,6 +218,13 @@ impl Reader<'_> {
         if run.replicas > 0 && matches!(run.lock.target, Target::Local(_)) {
             let text = "lock files have no replicas: give the URL of a server with --url";
             return Err(self.wrong("replicas", text));
+        }
+        if let Target::Quorum(_) = run.lock.target
+            && run.terms.ttl > quorum::TTL_MAX
+        {
+            let most = duration::show(quorum::TTL_MAX);
+            let text = format!("on a quorum a ttl is at most {most}");
+            return Err(self.wrong("ttl", &text));
         }
         // It would break the promise that the other option makes.
         let (flag, unknown) = match (run.slots, &run.once) {

@@ -31,6 +31,7 @@
 //! | `q` | the last ticket given in line |
 //! | `q1`, `q2`… | of who has that ticket: in line until then unless it asks again, told that a place is free at (0: not yet), uses the places below this number, its public id |
 //! | `i` + id | its ticket, in line since, its details as JSON |
+//! | `g0`, `u` | on a node of a quorum: token, set of nodes and round of the grant; rounds that were taken back |
 //! | `off` | the last 8 tokens that were freed by force, like `rel` |
 //! | `rel` | the last 8 tokens that were released or withdrawn, newest first, with commas: never granted again |
 //! | `os`, `ok` | when the last success was asked for, and the last once-key that succeeded |
@@ -48,6 +49,7 @@ mod eval;
 mod failure;
 mod line;
 mod link;
+pub(crate) mod node;
 mod replicas;
 mod script;
 mod sentinel;
@@ -156,6 +158,19 @@ impl Server {
         }
     }
 
+    /// Which server it is, whatever is looked at there.
+    pub(crate) fn node(&self) -> String {
+        match &self.address {
+            Address::Tcp { .. } => self.host_and_port().to_ascii_lowercase(),
+            Address::Unix(path) => path.display().to_string(),
+        }
+    }
+
+    /// The same with the database.
+    pub(crate) fn identity(&self) -> String {
+        format!("{}/{}", self.node(), self.database)
+    }
+
     /// Some answers repeat what they were sent: "unknown command 'AUTH', with args…".
     fn without_password(&self, text: &str) -> String {
         let secret = match &self.password {
@@ -247,6 +262,7 @@ impl RedisStore {
         let eval = Eval {
             text: script.text,
             key: &self.key(script.name),
+            mark: script.mark,
             args: script.args,
         };
         let answer = self.link.request(&eval, limit.deadline);
@@ -276,28 +292,40 @@ impl RedisStore {
         waited: Duration,
         limit: Limit,
     ) -> Result<Acquire, StoreError> {
-        let per = claim.once.per;
-        let line = self.line.as_ref();
-        let args = [
-            claim.token.as_str(),
-            &millis(claim.ttl),
-            &details(claim),
-            &claim.slots.max(1).to_string(),
-            &claim.min_hold.as_millis().to_string(),
-            &waited.as_millis().to_string(),
-            if line.is_some() { "line" } else { "try" },
-            &claim.holder.id,
-            &line.map_or(0, |line| line.ticket).to_string(),
-            &per_millis(claim),
-            &per.map_or(0, |per| per.attempts).to_string(),
-            &once_key(claim),
-        ];
+        let args = self.acquire_args(claim, waited);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let script = Script {
             text: ACQUIRE,
             name: &claim.name,
+            mark: None,
             args: &args,
         };
         let (answer, ticket) = self.step(&script, limit, answer::acquire)?;
+        Ok(self.acquired(claim, answer, ticket))
+    }
+
+    /// The arguments of ACQUIRE, but for those of a node of a quorum.
+    fn acquire_args(&self, claim: &Claim, waited: Duration) -> Vec<String> {
+        let line = self.line.as_ref();
+        let attempts = claim.once.per.map_or(0, |per| per.attempts);
+        vec![
+            claim.token.as_str().to_owned(),
+            millis(claim.ttl),
+            details(claim),
+            claim.slots.max(1).to_string(),
+            claim.min_hold.as_millis().to_string(),
+            waited.as_millis().to_string(),
+            if line.is_some() { "line" } else { "try" }.to_owned(),
+            claim.holder.id.clone(),
+            line.map_or(0, |line| line.ticket).to_string(),
+            per_millis(claim),
+            attempts.to_string(),
+            once_key(claim),
+        ]
+    }
+
+    /// Takes note of what was answered, and of the ticket that came with it.
+    fn acquired(&mut self, claim: &Claim, answer: Acquire, ticket: Option<u64>) -> Acquire {
         match (&answer, ticket, &mut self.line) {
             (_, Some(ticket), Some(line)) => line.ticket = ticket,
             // Closed when there is time for it: now the server would be busy
@@ -308,7 +336,7 @@ impl RedisStore {
         if let Acquire::Granted(grant) = &answer {
             self.place = Some((claim.token.clone(), grant.slot));
         }
-        Ok(answer)
+        answer
     }
 
     /// Asks, and takes our stand in line if that is wanted and the lock is not to be had.
@@ -379,6 +407,8 @@ impl Limit {
 struct Script<'a> {
     text: &'a str,
     name: &'a LockName,
+    /// A third key, of a node of a quorum.
+    mark: Option<&'a str>,
     args: &'a [&'a str],
 }
 
@@ -442,6 +472,7 @@ impl Store for RedisStore {
         let script = Script {
             text: REFRESH,
             name: &claim.name,
+            mark: None,
             args: &args,
         };
         let limit = Limit::new(timeout);
@@ -479,6 +510,7 @@ impl Store for RedisStore {
         let script = Script {
             text: RELEASE,
             name: &claim.name,
+            mark: None,
             args: &args,
         };
         let answer = self.step(&script, Limit::new(timeout), answer::release);
@@ -491,6 +523,7 @@ impl Store for RedisStore {
         let script = Script {
             text: INSPECT,
             name,
+            mark: None,
             args: &[],
         };
         self.step(&script, Limit::new(timeout), answer::status)
@@ -510,6 +543,7 @@ impl Store for RedisStore {
         let script = Script {
             text: UNLOCK,
             name,
+            mark: None,
             args: &[how, by],
         };
         self.step(&script, Limit::new(timeout), answer::unlocked)

@@ -15,6 +15,7 @@ use url::Url;
 use self::hosts::Hosts;
 use super::Store;
 use super::local::LocalStore;
+use super::quorum::{Nodes, QuorumStore};
 use super::redis::tls::Tls;
 use super::redis::{Address, RedisStore, Secret, Seeds, Sentinels, Server, TlsFiles};
 
@@ -34,6 +35,8 @@ pub enum Target {
     Sentinel(Arc<Sentinels>),
     /// A Redis Cluster.
     Cluster(Arc<Seeds>),
+    /// Several of them, of which a majority decides.
+    Quorum(Arc<Nodes>),
 }
 
 /// How long a request may take, and what that means for a run.
@@ -43,7 +46,7 @@ pub enum Distance {
     Here,
     /// A few round trips.
     Near,
-    /// Many round trips and some arithmetic: TLS, or a server that has to be found first.
+    /// Many round trips and some arithmetic: TLS, or a server that has to be found first; or several servers.
     Far,
 }
 
@@ -56,7 +59,7 @@ impl Target {
         let url = match urls {
             [] => "local:",
             [url] => url.as_str(),
-            _ => return Err("several URLs (a quorum) are not supported by this version".to_owned()),
+            several => return quorum(several, tls),
         };
         if url.is_empty() {
             return Err(format!("the store URL is empty, it begins with {SCHEMES}"));
@@ -118,6 +121,7 @@ impl Target {
                 let prefix = key_prefix.to_owned();
                 Box::new(RedisStore::in_cluster(Arc::clone(seeds), prefix))
             }
+            Target::Quorum(nodes) => Box::new(QuorumStore::new(nodes, key_prefix)),
         }
     }
 
@@ -130,6 +134,7 @@ impl Target {
             Target::Cluster(seeds) if seeds.first().tls.is_some() => Distance::Far,
             Target::Redis(_) | Target::Cluster(_) => Distance::Near,
             Target::Sentinel(_) => Distance::Far,
+            Target::Quorum(_) => Distance::Far,
         }
     }
 }
@@ -143,8 +148,18 @@ impl fmt::Display for Target {
             Target::Redis(server) => server.fmt(f),
             Target::Sentinel(sentinels) => sentinels.fmt(f),
             Target::Cluster(seeds) => seeds.fmt(f),
+            Target::Quorum(nodes) => nodes.fmt(f),
         }
     }
+}
+
+fn quorum(urls: &[String], tls: &TlsFiles) -> Result<Target, String> {
+    let server = |url: &String| match Target::parse(std::slice::from_ref(url), tls)? {
+        Target::Redis(server) => Ok(server),
+        _ => Err("a quorum is of plain servers: redis://, rediss:// or unix://".to_owned()),
+    };
+    let servers = urls.iter().map(server).collect::<Result<_, _>>()?;
+    Nodes::new(servers).map(|nodes| Target::Quorum(Arc::new(nodes)))
 }
 
 fn local(directory: &str) -> Result<Option<PathBuf>, String> {

@@ -13,6 +13,8 @@ mod docs;
 mod holding;
 mod local_store;
 mod model;
+mod protocol;
+mod quorum;
 mod recipes;
 mod redis_store;
 mod sentinel;

@@ -144,7 +144,7 @@ macro_rules! promises {
     )+ };
 }
 
-promises_of! { local redis_by_socket redis_by_tcp redis_cluster sentinel }
+promises_of! { local redis_by_socket redis_by_tcp redis_cluster sentinel quorum }
 
 /// Where a store's locks are, for as long as the test runs.
 struct Place {
@@ -190,6 +190,12 @@ fn local() -> Place {
 fn redis_by_socket() -> Place {
     let server = Server::start();
     Place::new(&server.unix_url(), server)
+}
+
+fn quorum() -> Place {
+    let servers = [Server::start(), Server::start(), Server::start()];
+    let urls = servers.each_ref().map(Server::url).join(" ");
+    Place::new(&urls, servers)
 }
 
 fn redis_by_tcp() -> Place {

@@ -16,6 +16,7 @@ use crate::store::{
 const ERROR_MAX_CHARS: usize = 200;
 
 /// The words of one answer, read from the front.
+#[derive(Clone)]
 pub(super) struct Words(std::vec::IntoIter<Value>);
 
 impl Words {
@@ -33,11 +34,11 @@ impl Words {
         }
     }
 
-    fn number<T: FromStr>(&mut self) -> Option<T> {
+    pub(super) fn number<T: FromStr>(&mut self) -> Option<T> {
         self.text()?.parse().ok()
     }
 
-    fn millis(&mut self) -> Option<Duration> {
+    pub(super) fn millis(&mut self) -> Option<Duration> {
         self.number().map(Duration::from_millis)
     }
 
@@ -54,7 +55,7 @@ impl Words {
     }
 
     /// What `held()` of `state.lua` answers, or `None` inside for its `false`.
-    fn held_if_any(&mut self) -> Option<Option<Held>> {
+    pub(super) fn held_if_any(&mut self) -> Option<Option<Held>> {
         let value = self.0.next()?;
         if value == Value::Nil {
             return Some(None);

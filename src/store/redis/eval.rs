@@ -5,6 +5,8 @@ pub(super) struct Eval<'a> {
     pub(super) text: &'a str,
     /// The lock's plain key; that of its state follows from it.
     pub(super) key: &'a str,
+    /// The mark of a node of a quorum, which no Cluster can be.
+    pub(super) mark: Option<&'a str>,
     pub(super) args: &'a [&'a str],
 }
 
@@ -16,7 +18,9 @@ impl Eval<'_> {
 
     /// The command for one server.
     pub(super) fn packed(&self) -> Vec<u8> {
-        command(self.text, &[self.key, &self.state()], self.args)
+        let state = self.state();
+        let keys: Vec<&str> = [self.key, &state].into_iter().chain(self.mark).collect();
+        command(self.text, &keys, self.args)
     }
 }
 

@@ -22,6 +22,16 @@ pub(super) const RELEASE: &str = script!("state.lua" "line.lua" "release.lua");
 pub(super) const INSPECT: &str = script!("state.lua" "line.lua" "inspect.lua");
 pub(super) const UNLOCK: &str = script!("state.lua" "line.lua" "unlock.lua");
 
+/// The same of a node of a quorum.
+pub(super) const QUORUM_ACQUIRE: &str =
+    script!("state.lua" "quorum.lua" "quorum_acquire.lua" "line.lua" "acquire.lua");
+pub(super) const QUORUM_CONFIRM: &str = script!("state.lua" "quorum.lua" "quorum_confirm.lua");
+pub(super) const QUORUM_REFRESH: &str =
+    script!("state.lua" "quorum.lua" "quorum_refresh.lua" "refresh.lua");
+pub(super) const QUORUM_UNDO: &str =
+    script!("state.lua" "quorum.lua" "quorum_undo.lua" "line.lua" "release.lua");
+pub(super) const QUORUM_MARK: &str = script!("state.lua" "quorum.lua" "quorum_mark.lua");
+
 /// `text` without comments and indentation, and how many bytes are left of it.
 /// No string of the scripts has two dashes in it.
 const fn lean<const N: usize>(text: &str) -> ([u8; N], usize) {
@@ -59,7 +69,18 @@ mod tests {
 
     #[test]
     fn no_script_has_a_comment_left() {
-        for script in [ACQUIRE, REFRESH, RELEASE, INSPECT, UNLOCK] {
+        for script in [
+            ACQUIRE,
+            REFRESH,
+            RELEASE,
+            INSPECT,
+            UNLOCK,
+            QUORUM_ACQUIRE,
+            QUORUM_CONFIRM,
+            QUORUM_REFRESH,
+            QUORUM_UNDO,
+            QUORUM_MARK,
+        ] {
             assert!(script.contains("\nreturn {") && !script.contains("--"));
         }
     }

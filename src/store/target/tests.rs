@@ -207,14 +207,15 @@ fn a_cluster_by_tls_is_far() {
 }
 
 #[test]
-fn several_urls_are_not_supported_yet() {
-    let urls = [
-        "redis://a".to_owned(),
-        "redis://b".to_owned(),
-        "redis://c".to_owned(),
-    ];
-    let error = Target::parse(&urls, &TlsFiles::default()).unwrap_err();
-    assert!(error.contains("not supported by this version"), "{error}");
+fn several_urls_are_a_quorum_and_far() {
+    let urls = ["redis://c", "redis://u:p@b", "redis://a/1"].map(str::to_owned);
+    let target = Target::parse(&urls, &TlsFiles::default()).unwrap();
+    assert_eq!(
+        target.to_string(),
+        "redis://a:6379/1 redis://b:6379 redis://c:6379"
+    );
+    assert_eq!(target.distance(), Distance::Far);
+    assert!(!format!("{target:?}").contains("Secret(\"p"));
 }
 
 #[test]

@@ -71,9 +71,9 @@ fn wrong_urls_are_refused_by_the_name_of_where_they_came_from() {
 }
 
 #[test]
-fn several_urls_are_refused_in_every_form() {
+fn two_urls_are_refused_in_every_form() {
     let site = Site::new();
-    let several = ["several URLs (a quorum) are not supported by this version"];
+    let several = ["two nodes are no quorum"];
     site.refuses(
         job().url("redis://:secret@a").url("redis://b"),
         78,

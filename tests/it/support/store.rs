@@ -41,10 +41,11 @@ pub(crate) fn open_tls(url: &str, files: &TlsFiles) -> Box<dyn Store> {
     target(url, files).open(PREFIX)
 }
 
-/// What `url` names.
+/// What `url` names, or several of them with spaces between.
 #[track_caller]
 pub(crate) fn target(url: &str, files: &TlsFiles) -> Target {
-    Target::parse(&[url.to_owned()], files).unwrap_or_else(|error| panic!("{url}: {error}"))
+    let urls: Vec<String> = url.split(' ').map(str::to_owned).collect();
+    Target::parse(&urls, files).unwrap_or_else(|error| panic!("{url}: {error}"))
 }
 
 /// A lock's name.

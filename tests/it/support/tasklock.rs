@@ -53,9 +53,9 @@ impl Tasklock {
         }
     }
 
-    /// Adds `--url URL`.
+    /// Adds `--url URL`, one for each that a space divides.
     pub(crate) fn url(self, url: &str) -> Tasklock {
-        self.args(["--url", url])
+        url.split(' ').fold(self, |it, url| it.args(["--url", url]))
     }
 
     /// Adds an argument.

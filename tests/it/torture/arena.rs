@@ -35,7 +35,7 @@ impl Arena {
             fs::create_dir(scratch.file(directory)).unwrap();
         }
         let redis = match topology {
-            Topology::Local | Topology::Sentinel | Topology::Cluster => None,
+            Topology::Local | Topology::Sentinel | Topology::Cluster | Topology::Quorum => None,
             Topology::Single => {
                 let server = Server::start();
                 let proxy = Proxy::start(server.address());

@@ -15,6 +15,8 @@ pub(crate) enum Topology {
     Sentinel,
     /// A Cluster of three masters with a replica each.
     Cluster,
+    /// A quorum of three nodes.
+    Quorum,
 }
 
 impl Topology {
@@ -22,7 +24,7 @@ impl Topology {
     pub(crate) fn longest_ttl(self) -> Duration {
         match self {
             Topology::Local | Topology::Single => Duration::from_secs(3),
-            Topology::Sentinel | Topology::Cluster => Duration::from_secs(6),
+            Topology::Sentinel | Topology::Cluster | Topology::Quorum => Duration::from_secs(6),
         }
     }
 }
@@ -64,6 +66,8 @@ pub(crate) enum Fault {
     FreezeMaster,
     /// SENTINEL FAILOVER, CLUSTER FAILOVER.
     FailOver,
+    /// STOP to one node of a quorum, for less or more than a ttl.
+    FreezeNode,
 }
 
 /// What may come of a fault. Everything else is a breach. Fences grow, whatever happens.
@@ -133,7 +137,9 @@ impl Fault {
             Fault::SlowNetwork,
         ];
         match topology {
-            Topology::Local | Topology::Sentinel | Topology::Cluster => TO_PROCESSES,
+            Topology::Local | Topology::Sentinel | Topology::Cluster | Topology::Quorum => {
+                TO_PROCESSES
+            }
             Topology::Single => ALL,
         }
     }
@@ -182,6 +188,11 @@ impl Fault {
             Fault::FailOver => Verdict {
                 forgotten: topology == Topology::Sentinel,
                 loss: true,
+                turn: true,
+                ..NOTHING
+            },
+            // The others are a majority. Who was first in line there is perhaps not elsewhere.
+            Fault::FreezeNode => Verdict {
                 turn: true,
                 ..NOTHING
             },

@@ -20,10 +20,19 @@ const PAUSE: (usize, usize) = (500, 2500);
 /// Longer than a replica tries to take over from a master that hands over.
 const HANDING_OVER: Duration = Duration::from_secs(6);
 
+/// How long a node of a quorum stands still, by the number of a lock.
+const FROZEN: [Duration; NAMES.len()] = [
+    Duration::from_millis(100),
+    Duration::from_millis(600),
+    Duration::from_millis(1800),
+    Duration::from_millis(4000),
+];
+
 /// What lasts longer than a round, for it takes seconds to start.
 pub(crate) enum Group {
     Sentinel(Watched),
     Cluster(Cluster),
+    Quorum(Box<[Server; 3]>),
 }
 
 impl Group {
@@ -33,6 +42,7 @@ impl Group {
             Topology::Local | Topology::Single => None,
             Topology::Sentinel => Some(Group::Sentinel(Watched::start())),
             Topology::Cluster => Some(Group::Cluster(Cluster::start())),
+            Topology::Quorum => Some(Group::Quorum(Box::new([(); 3].map(|()| Server::start())))),
         }
     }
 
@@ -40,21 +50,38 @@ impl Group {
         match self {
             Group::Sentinel(watched) => watched.url(),
             Group::Cluster(cluster) => cluster.url(),
+            Group::Quorum(nodes) => nodes.each_ref().map(Server::url).join(" "),
         }
     }
 
     /// Forgets all locks.
     pub(crate) fn empty(&self) {
+        if let Group::Quorum(nodes) = self {
+            // All at the same time, as if they had never served.
+            nodes
+                .iter()
+                .for_each(|node| drop(node.command(&["FLUSHALL"])));
+            return;
+        }
         for name in NAMES {
             self.master_of(name).command(&["FLUSHALL"]);
         }
     }
 
-    /// The master that has a lock, while all is well.
+    /// What can be done to a server.
+    fn faults(&self) -> &'static [Fault] {
+        match self {
+            Group::Sentinel(_) | Group::Cluster(_) => &Fault::TO_MASTERS,
+            Group::Quorum(_) => &[Fault::FreezeNode],
+        }
+    }
+
+    /// The master that has a lock, while all is well; of a quorum, one of its nodes.
     pub(crate) fn master_of(&self, name: &str) -> &Server {
         match self {
             Group::Sentinel(watched) => watched.master(),
             Group::Cluster(cluster) => pair(cluster, name).0,
+            Group::Quorum(nodes) => &nodes[name.len() % nodes.len()],
         }
     }
 
@@ -63,6 +90,14 @@ impl Group {
     fn strike(&self, fault: Fault, name: &str, history: &History) {
         let from = now();
         match self {
+            Group::Quorum(nodes) => {
+                let number = NAMES.iter().position(|it| *it == name).unwrap();
+                let node = &nodes[number % nodes.len()];
+                node.freeze();
+                sleep_until(from + nanos(FROZEN[number]));
+                node.thaw();
+                tell_end(fault, from, history);
+            }
             Group::Sentinel(watched) => {
                 let (old, replicas) = (watched.master(), watched.replicas());
                 begin(fault, old, || tell_seen(&NAMES, &replicas, history));
@@ -205,7 +240,7 @@ pub(crate) fn depose(stage: &Stage<'_>, group: &Group, mut rng: Rng, length: Dur
             return done;
         }
         if deck.is_empty() {
-            deck = Fault::TO_MASTERS.to_vec();
+            deck = group.faults().to_vec();
             rng.shuffle(&mut deck);
         }
         let fault = deck.pop().unwrap();

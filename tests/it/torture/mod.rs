@@ -5,7 +5,8 @@
 //! and server tell of everything in one [`history`]; afterwards the [`checker`] reads it.
 //! What may come of each fault stands in [`fault`].
 //!
-//! Behind Sentinel and in a Cluster, masters are replaced meanwhile ([`group`]). Nobody records there
+//! Behind Sentinel and in a Cluster, masters are replaced meanwhile ([`group`]), of a quorum one
+//! node after the other stands still. Nobody records there
 //! what the servers do, for a `MONITOR` ends with its server: the order of the line is not checked,
 //! nor the server's own account of grants. No job is on the recipe, and no network is in between.
 //!
@@ -177,4 +178,9 @@ fn no_fault_and_no_fail_over_breaks_a_promise_behind_sentinel() {
 #[test]
 fn no_fault_and_no_fail_over_breaks_a_promise_of_a_cluster() {
     torture(Topology::Cluster);
+}
+
+#[test]
+fn no_fault_and_no_node_that_stands_still_breaks_a_promise_of_a_quorum() {
+    torture(Topology::Quorum);
 }

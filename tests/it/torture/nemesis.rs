@@ -112,7 +112,7 @@ impl<'a> Nemesis<'a> {
         let name = NAMES[self.rng.below(NAMES.len())];
         match fault {
             // Those take seconds: somebody else does them meanwhile.
-            Fault::KillMaster | Fault::FreezeMaster | Fault::FailOver => false,
+            Fault::KillMaster | Fault::FreezeMaster | Fault::FailOver | Fault::FreezeNode => false,
             Fault::KillTasklock | Fault::TermTasklock => {
                 let signal = match fault {
                     Fault::KillTasklock => Signal::SIGKILL,

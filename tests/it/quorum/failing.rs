@@ -1,0 +1,281 @@
+//! Nodes that do not answer.
+
+use std::time::Duration;
+
+use tasklock::store::{Acquire, Ask, Fence, Refresh, Release, StoreErrorKind};
+
+use super::{Quorum, choices, time};
+use crate::support::proxy::Mode;
+use crate::support::store::{TIMEOUT, claim, grant, held, inspect, keep, release};
+use crate::support::wait_until;
+
+/// What can become of a node, and how it comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    Frozen,
+    Killed,
+    CutOff,
+    BlackHole,
+    Mute,
+    Late,
+}
+
+impl Trouble {
+    const ALL: [Trouble; 6] = [
+        Trouble::Frozen,
+        Trouble::Killed,
+        Trouble::CutOff,
+        Trouble::BlackHole,
+        Trouble::Mute,
+        Trouble::Late,
+    ];
+
+    fn begin(self, quorum: &Quorum, node: usize) {
+        match self {
+            Trouble::Frozen => quorum.servers[node].freeze(),
+            Trouble::Killed => {
+                quorum.servers[node].kill();
+                quorum.proxies[node].cut();
+            }
+            Trouble::CutOff => quorum.cut_off(node),
+            Trouble::BlackHole => quorum.proxies[node].set(Mode::BlackHole),
+            Trouble::Mute => quorum.proxies[node].set(Mode::SwallowReplies),
+            Trouble::Late => quorum.proxies[node].set(Mode::Delay(Duration::from_secs(20))),
+        }
+    }
+
+    fn end(self, quorum: &Quorum, node: usize) {
+        match self {
+            Trouble::Frozen => quorum.servers[node].thaw(),
+            Trouble::Killed => {
+                quorum.servers[node].restart();
+                quorum.proxies[node].cut();
+                // It may have forgotten something; here nobody has anything to lose.
+                quorum.servers[node].command(&["SET", super::MARK, "- 0 1"]);
+            }
+            Trouble::CutOff => quorum.join(node),
+            Trouble::BlackHole | Trouble::Mute | Trouble::Late => {
+                quorum.proxies[node].set(Mode::Pass);
+                quorum.proxies[node].cut();
+            }
+        }
+    }
+}
+
+/// A whole hold while each choice of a minority is in trouble, beginning before or after the grant.
+fn every_minority_of(nodes: usize, troubles: &[Trouble]) {
+    let quorum = Quorum::of(nodes);
+    let mut last = Fence(0);
+    for &trouble in troubles {
+        for (number, minority) in choices(nodes, nodes / 2).into_iter().enumerate() {
+            for is_first in [true, false] {
+                // A lock of its own: what a node that froze grants when it thaws ends by itself.
+                let name = format!("{trouble:?} {number} {is_first}");
+                let begin = || {
+                    minority
+                        .iter()
+                        .for_each(|&node| trouble.begin(&quorum, node))
+                };
+                let mut store = quorum.open();
+                let mine = claim(&name, "a");
+                if is_first {
+                    begin();
+                }
+                let granted = grant(&mut *store, &mine);
+                if !is_first {
+                    begin();
+                }
+                assert!(granted.fence > last, "{name}");
+                last = granted.fence;
+                let granted = keep(&mut *store, &mine, &granted);
+                let mut others = quorum.open();
+                let seen = held(&mut *others, &claim(&name, "b"));
+                assert_eq!(seen.holder, Some(mine.holder.clone()), "{name}");
+                keep(&mut *store, &mine, &granted);
+                assert_eq!(release(&mut *store, &mine), Release::Released, "{name}");
+                let next = claim(&name, "b");
+                let granted = grant(&mut *others, &next);
+                assert!(granted.fence > last, "{name}");
+                last = granted.fence;
+                minority.iter().for_each(|&node| trouble.end(&quorum, node));
+            }
+        }
+    }
+}
+
+#[test]
+fn one_of_three_nodes_can_be_in_any_trouble() {
+    every_minority_of(3, &Trouble::ALL);
+}
+
+#[test]
+fn two_of_five_nodes_can_be_in_trouble() {
+    every_minority_of(5, &[Trouble::Frozen, Trouble::CutOff]);
+}
+
+#[test]
+fn without_a_majority_nothing_is_granted_and_nothing_is_lost() {
+    for nodes in [3, 5] {
+        let quorum = Quorum::of(nodes);
+        let mut store = quorum.open();
+        let mine = claim("job", "a");
+        let granted = grant(&mut *store, &mine);
+        let majority = || 0..nodes.div_ceil(2);
+        for trouble in [Trouble::Frozen, Trouble::CutOff, Trouble::BlackHole] {
+            majority().for_each(|node| trouble.begin(&quorum, node));
+            let error = store.refresh(&mine, &granted, TIMEOUT).unwrap_err();
+            assert_eq!(error.kind, StoreErrorKind::Unavailable, "{trouble:?}");
+            let other = claim("other", "b");
+            let error = quorum
+                .open()
+                .acquire(&other, Ask::default(), TIMEOUT)
+                .unwrap_err();
+            assert_eq!(error.kind, StoreErrorKind::Unavailable);
+            let text = format!("{} of the {nodes} nodes do not serve: ", nodes.div_ceil(2));
+            assert!(error.text.starts_with(&text), "{}", error.text);
+            majority().for_each(|node| trouble.end(&quorum, node));
+            wait_until(|| {
+                let answer = store.refresh(&mine, &granted, TIMEOUT);
+                !matches!(answer, Ok(Refresh::Lost(_))) && answer.is_ok()
+            });
+        }
+        held(&mut *quorum.open(), &claim("job", "b"));
+        assert_eq!(release(&mut *store, &mine), Release::Released);
+    }
+}
+
+#[test]
+fn a_node_that_was_away_at_the_grant_takes_part_from_the_next_refresh_on() {
+    let quorum = Quorum::of(3);
+    quorum.cut_off(2);
+    let mut store = quorum.open();
+    let mine = claim("job", "a");
+    let granted = grant(&mut *store, &mine);
+    assert_eq!(quorum.owner(2, "job"), None);
+    quorum.join(2);
+    wait_until(|| {
+        keep(&mut *store, &mine, &granted);
+        quorum.owner(2, "job").is_some()
+    });
+    // Now another one can go.
+    quorum.cut_off(0);
+    keep(&mut *store, &mine, &granted);
+    keep(&mut *store, &mine, &granted);
+    held(&mut *quorum.open(), &claim("job", "b"));
+}
+
+#[test]
+fn a_release_comes_to_a_node_when_it_can_be_reached_again() {
+    let quorum = Quorum::of(3);
+    let mut store = quorum.open();
+    let mine = claim("job", "a");
+    grant(&mut *store, &mine);
+    wait_until(|| quorum.owner(1, "job").is_some());
+    quorum.cut_off(1);
+    assert_eq!(release(&mut *store, &mine), Release::Released);
+    assert!(quorum.owner(1, "job").is_some());
+    quorum.join(1);
+    wait_until(|| quorum.owner(1, "job").is_none());
+}
+
+#[test]
+fn what_a_refused_round_was_granted_is_given_back() {
+    let quorum = Quorum::of(3);
+    let mut store = quorum.open();
+    quorum.cut_off(2);
+    let mine = claim("job", "a");
+    grant(&mut *store, &mine);
+    quorum.join(2);
+    // The third node is free, and stays so.
+    let mut others = quorum.open();
+    held(&mut *others, &claim("job", "b"));
+    wait_until(|| quorum.owner(2, "job").is_none());
+    assert_eq!(release(&mut *store, &mine), Release::Released);
+    assert_eq!(inspect(&mut *store, "job").held, None);
+}
+
+#[test]
+fn a_request_that_arrives_after_it_was_taken_back_is_refused() {
+    let quorum = Quorum::of(3);
+    let mut store = quorum.open();
+    quorum.cut_off(2);
+    let mine = claim("job", "a");
+    grant(&mut *store, &mine);
+    quorum.join(2);
+    let mut others = quorum.open();
+    quorum.proxies[2].hold_request("eval");
+    held(&mut *others, &claim("job", "b"));
+    quorum.proxies[2].wait_for_hold();
+    // Taken back on a new connection, when the first has had its time.
+    wait_until(|| {
+        let state = quorum.servers[2].text(&["HGET", "{task_lock:job}:st", "u"]);
+        state.is_some_and(|undone| !undone.is_empty())
+    });
+    let before = quorum.servers[2]
+        .info("commandstats")
+        .get("cmdstat_eval")
+        .cloned();
+    quorum.proxies[2].let_go();
+    wait_until(|| {
+        quorum.servers[2]
+            .info("commandstats")
+            .get("cmdstat_eval")
+            .cloned()
+            != before
+    });
+    assert_eq!(quorum.owner(2, "job"), None);
+}
+
+#[test]
+fn a_node_that_swallows_everything_costs_next_to_nothing() {
+    let quorum = Quorum::of(3);
+    quorum.proxies[0].set(Mode::BlackHole);
+    let mut store = quorum.open();
+    let mine = claim("job", "a");
+    let (took, granted) = time(|| grant(&mut *store, &mine));
+    assert!(took < Duration::from_millis(250), "{took:?}");
+    let (took, _) = time(|| keep(&mut *store, &mine, &granted));
+    assert!(took < Duration::from_millis(250), "{took:?}");
+    // Neither does it when others have the lock, once it is known to be silent.
+    let mut others = quorum.open();
+    held(&mut *others, &claim("job", "b"));
+    let (took, _) = time(|| held(&mut *others, &claim("job", "b")));
+    assert!(took < Duration::from_millis(250), "{took:?}");
+    let (took, answer) = time(|| release(&mut *store, &mine));
+    assert_eq!(answer, Release::Released);
+    assert!(took < Duration::from_millis(250), "{took:?}");
+}
+
+#[test]
+fn a_node_whose_answer_was_lost_is_ours_from_the_next_refresh_on() {
+    let quorum = Quorum::of(3);
+    quorum.proxies[1].set(Mode::SwallowReplies);
+    let mut store = quorum.open();
+    let mine = claim("job", "a");
+    let granted = match store.acquire(&mine, Ask::default(), TIMEOUT) {
+        Ok(Acquire::Granted(granted)) => granted,
+        other => panic!("{other:?}"),
+    };
+    quorum.proxies[1].set(Mode::Pass);
+    quorum.proxies[1].cut();
+    let fence = || quorum.servers[1].text(&["HGET", "{task_lock:job}:st", "f0"]);
+    wait_until(|| {
+        keep(&mut *store, &mine, &granted);
+        fence() == Some(granted.fence.to_string())
+    });
+}
+
+#[test]
+fn nodes_that_are_all_slow_are_waited_for() {
+    let quorum = Quorum::of(5);
+    let slow = Duration::from_millis(150);
+    for proxy in &quorum.proxies {
+        proxy.set(Mode::Delay(slow));
+    }
+    let mut store = quorum.open();
+    let mine = claim("job", "a");
+    let granted = grant(&mut *store, &mine);
+    keep(&mut *store, &mine, &granted);
+    held(&mut *quorum.open(), &claim("job", "b"));
+    assert_eq!(release(&mut *store, &mine), Release::Released);
+}
