@@ -6,6 +6,7 @@
 //! request can therefore be sent again with the same token and means the same.
 
 pub mod local;
+pub mod past;
 pub mod quorum;
 pub mod redis;
 pub mod target;
