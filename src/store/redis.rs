@@ -239,6 +239,12 @@ impl RedisStore {
         RedisStore::by(Link::into_cluster(seeds), key_prefix)
     }
 
+    /// A store whose requests go behind the one that `self` waits for; see [`Link::behind`].
+    fn behind(&self) -> Option<RedisStore> {
+        let key_prefix = self.key_prefix.clone();
+        Some(RedisStore::by(self.link.behind()?, key_prefix))
+    }
+
     fn by(link: Link, key_prefix: String) -> RedisStore {
         RedisStore {
             key_prefix,

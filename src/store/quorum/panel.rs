@@ -71,6 +71,8 @@ pub(super) struct Panel {
 struct Member {
     server: Arc<Server>,
     jobs: Option<Sender<Job>>,
+    /// The way to send something behind what its thread waits for.
+    behind: Option<Node>,
     state: Arc<State>,
 }
 
@@ -130,6 +132,7 @@ impl Panel {
         let member = |server: &Arc<Server>| Member {
             server: Arc::clone(server),
             jobs: None,
+            behind: None,
             state: Arc::default(),
         };
         Panel {
@@ -261,14 +264,18 @@ impl Panel {
         &self.members[at].state
     }
 
-    /// Has a node do `work` until it answers, for as long as `until` and this
-    /// process last. Nobody waits for it.
+    /// Has a node do `work` until it answers, for as long as `until` and this process last.
+    /// Nobody waits for it. The process may end at once: what takes something back is therefore
+    /// sent behind a request that is under way, as a node that stands still will do both later.
     pub(super) fn owe(
         &mut self,
         at: usize,
         until: Instant,
         mut work: impl FnMut(&mut Node, Duration) -> Result<(), StoreError> + Send + 'static,
     ) {
+        if let Some(behind) = &mut self.members[at].behind {
+            let _ = work(behind, REQUEST_MAX); // which has no answer
+        }
         let work = move |node: &mut Node| is_answered(&work(node, REQUEST_MAX));
         // Without a thread it is not done: what it would take back ends by itself.
         let _ = self.send(at, Job::Owe(Box::new(work), until));
@@ -284,6 +291,7 @@ impl Panel {
         if self.members[at].jobs.is_none() {
             let node = self.node(at);
             let member = &mut self.members[at];
+            member.behind = node.behind();
             let (sender, jobs) = mpsc::channel();
             let state = Arc::clone(&member.state);
             thread::Builder::new()

@@ -9,7 +9,7 @@ use super::Server;
 use super::cluster::{Cluster, Seeds};
 use super::eval::Eval;
 use super::sentinel::{Follower, Sentinels};
-use super::wire::{Connection, Fault};
+use super::wire::{Awaited, Connection, Fault};
 
 /// A connection that was idle for longer is dialled anew: a NAT or a firewall may
 /// have forgotten it, and drops in silence what comes then. Some do so after a
@@ -27,6 +27,8 @@ enum Route {
     Sentinel(Box<Follower>),
     /// It is the node of a Cluster that has the key's slot.
     Cluster(Box<Cluster>),
+    /// Another link waits for its answer: requests go behind that one's, and have no answer.
+    Behind(Arc<Server>, Arc<Awaited>),
 }
 
 impl Link {
@@ -45,12 +47,28 @@ impl Link {
         Link(Route::Cluster(Box::new(Cluster::new(seeds))))
     }
 
+    /// What is requested by this one goes behind the request whose answer `self` waits for at
+    /// that time, and nobody waits for it. None: there is no one server to send it to.
+    pub(super) fn behind(&self) -> Option<Link> {
+        match &self.0 {
+            Route::One(line) => Some(Link(Route::Behind(
+                Arc::clone(&line.server),
+                Arc::clone(&line.awaited),
+            ))),
+            _ => None,
+        }
+    }
+
     /// Runs a script by the deadline, and returns its answer. It may be run twice.
     pub(super) fn request(&mut self, eval: &Eval<'_>, deadline: Instant) -> Result<Value, Fault> {
         match &mut self.0 {
             Route::One(line) => line.request(&eval.packed(), deadline),
             Route::Sentinel(follower) => follower.request(&eval.packed(), deadline),
             Route::Cluster(cluster) => cluster.request(eval, deadline),
+            Route::Behind(_, awaited) => {
+                awaited.send_behind(&eval.packed());
+                Err(Fault::NoAnswer)
+            }
         }
     }
 
@@ -65,6 +83,7 @@ impl Link {
             Route::One(line) => line.request_behind(packed, deadline),
             Route::Sentinel(follower) => follower.request_behind(packed, deadline),
             Route::Cluster(cluster) => cluster.request_behind(packed, deadline),
+            Route::Behind(..) => Err(closed()),
         }
     }
 
@@ -81,6 +100,7 @@ impl Link {
             Route::One(line) => line.server(),
             Route::Sentinel(follower) => follower.server(),
             Route::Cluster(cluster) => cluster.spoken_to(),
+            Route::Behind(server, _) => server,
         }
     }
 }
@@ -90,11 +110,16 @@ pub(super) struct Line {
     server: Arc<Server>,
     /// With the time of its last answer.
     open: Option<(Connection, Instant)>,
+    awaited: Arc<Awaited>,
 }
 
 impl Line {
     pub(super) fn new(server: Arc<Server>) -> Line {
-        Line { server, open: None }
+        Line {
+            server,
+            open: None,
+            awaited: Arc::default(),
+        }
     }
 
     pub(super) fn server(&self) -> &Arc<Server> {
@@ -139,6 +164,7 @@ impl Line {
             }
         }
         let mut fresh = Connection::dial(&self.server, deadline)?;
+        fresh.tell(&self.awaited);
         let values = fresh.exchange(packed, deadline)?;
         self.open = Some((fresh, Instant::now()));
         Ok(values)

@@ -94,6 +94,16 @@ impl Node {
         }
     }
 
+    /// What is asked of this one is sent behind what `self` waits for at that time, and nobody
+    /// waits for an answer. None: there is no way to do that.
+    pub(crate) fn behind(&self) -> Option<Node> {
+        Some(Node {
+            store: self.store.behind()?,
+            mark: self.mark.clone(),
+            set: self.set.clone(),
+        })
+    }
+
     fn step<T>(
         &mut self,
         (text, name): (&str, &LockName),

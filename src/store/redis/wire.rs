@@ -8,14 +8,15 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, send};
 use redis::{Parser, Value};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
@@ -62,6 +63,7 @@ pub(super) struct Connection {
     stream: Stream,
     parser: Parser,
     answered: bool,
+    awaited: Option<Arc<Awaited>>,
 }
 
 enum Stream {
@@ -71,13 +73,45 @@ enum Stream {
 
 /// A socket whose every read and write ends at the deadline.
 struct Timed {
-    socket: Socket,
+    socket: Arc<Socket>,
     deadline: Instant,
 }
 
 enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+/// The connection on which somebody waits for an answer, for others to send something behind
+/// that request: a server that stood still carries out what was sent to it before, even when
+/// nobody waits any more.
+#[derive(Default)]
+pub(super) struct Awaited(Mutex<Option<Arc<Socket>>>);
+
+impl Awaited {
+    fn set(&self, socket: Option<Arc<Socket>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = socket;
+    }
+
+    /// Sends `packed` on that connection, if there is one and it takes it at once. The answer
+    /// makes the connection one to be dropped. Over TLS nobody but the waiting one can send.
+    pub(super) fn send_behind(&self, packed: &[u8]) {
+        let awaited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(socket) = awaited.as_ref() {
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+            // What does not go out is what a broken connection would have lost.
+            let _ = send(socket.descriptor().as_raw_fd(), packed, flags);
+        }
+    }
+}
+
+impl Socket {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        match self {
+            Socket::Tcp(tcp) => tcp.as_fd(),
+            Socket::Unix(unix) => unix.as_fd(),
+        }
+    }
 }
 
 impl Connection {
@@ -87,7 +121,10 @@ impl Connection {
             Address::Tcp { host, port } => dial_tcp(host, *port, deadline)?,
             Address::Unix(path) => dial_unix(path.clone(), deadline)?,
         };
-        let timed = Timed { socket, deadline };
+        let timed = Timed {
+            socket: Arc::new(socket),
+            deadline,
+        };
         let stream = match (&server.tls, &server.address) {
             (Some(tls), Address::Tcp { host, .. }) => {
                 let config = tls.config().map_err(Fault::Tls)?;
@@ -103,6 +140,7 @@ impl Connection {
             stream,
             parser: Parser::new(),
             answered: false,
+            awaited: None,
         };
         connection.log_in(server)?;
         Ok(connection)
@@ -119,6 +157,22 @@ impl Connection {
             self.expect_nothing()?;
         }
         self.send(packed)?;
+        if let (Stream::Plain(timed), Some(awaited)) = (&self.stream, &self.awaited) {
+            awaited.set(Some(Arc::clone(&timed.socket)));
+        }
+        let values = self.answers();
+        if let Some(awaited) = &self.awaited {
+            awaited.set(None);
+        }
+        values
+    }
+
+    /// From now on `awaited` says when an answer is waited for.
+    pub(super) fn tell(&mut self, awaited: &Arc<Awaited>) {
+        self.awaited = Some(Arc::clone(awaited));
+    }
+
+    fn answers<const N: usize>(&mut self) -> Result<[Value; N], Fault> {
         let mut values = [const { Value::Nil }; N];
         for value in &mut values {
             *value = self.answer()?;
@@ -322,14 +376,11 @@ impl Timed {
     }
 
     fn descriptor(&self) -> BorrowedFd<'_> {
-        match &self.socket {
-            Socket::Tcp(tcp) => tcp.as_fd(),
-            Socket::Unix(unix) => unix.as_fd(),
-        }
+        self.socket.descriptor()
     }
 
     fn set_blocking(&self, blocking: bool) -> Result<(), Fault> {
-        let set = match &self.socket {
+        let set = match &*self.socket {
             Socket::Tcp(tcp) => tcp.set_nonblocking(!blocking),
             Socket::Unix(unix) => unix.set_nonblocking(!blocking),
         };
@@ -339,11 +390,11 @@ impl Timed {
     /// Repeats what a signal interrupted; a socket's timeout is EAGAIN.
     fn until_deadline(
         &mut self,
-        mut step: impl FnMut(&mut Socket, Duration) -> io::Result<usize>,
+        mut step: impl FnMut(&Socket, Duration) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
             let left = self.left()?;
-            match step(&mut self.socket, left) {
+            match step(&self.socket, left) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Err(io::ErrorKind::TimedOut.into());
@@ -359,11 +410,11 @@ impl Read for Timed {
         self.until_deadline(|socket, left| match socket {
             Socket::Tcp(tcp) => {
                 tcp.set_read_timeout(Some(left))?;
-                tcp.read(buffer)
+                (&*tcp).read(buffer)
             }
             Socket::Unix(unix) => {
                 unix.set_read_timeout(Some(left))?;
-                unix.read(buffer)
+                (&*unix).read(buffer)
             }
         })
     }
@@ -374,11 +425,11 @@ impl Write for Timed {
         self.until_deadline(|socket, left| match socket {
             Socket::Tcp(tcp) => {
                 tcp.set_write_timeout(Some(left))?;
-                tcp.write(bytes)
+                (&*tcp).write(bytes)
             }
             Socket::Unix(unix) => {
                 unix.set_write_timeout(Some(left))?;
-                unix.write(bytes)
+                (&*unix).write(bytes)
             }
         })
     }

@@ -9,6 +9,7 @@ use crate::support::proxy::Mode;
 use crate::support::scratch::Scratch;
 use crate::support::store::{claim, grant};
 use crate::support::tasklock::Tasklock;
+use crate::support::wait_until;
 
 pub(super) fn job(quorum: &Quorum) -> Tasklock {
     let job = Tasklock::new().args(["--name", "job"]);
@@ -152,4 +153,39 @@ fn a_signal_ends_a_wait_and_leaves_nothing_behind() {
         .run()
         .expect_code(0)
         .expect_stdout("run\n");
+}
+
+/// How many scripts a node has run.
+fn scripts(quorum: &Quorum, node: usize) -> u64 {
+    let stats = quorum.servers[node].info("commandstats");
+    let calls = stats.get("cmdstat_eval").and_then(|stat| {
+        let calls = stat.strip_prefix("calls=")?;
+        calls.split(',').next()?.parse().ok()
+    });
+    calls.unwrap_or(0)
+}
+
+#[test]
+fn runs_that_ended_while_a_node_stood_still_do_not_hold_it_afterwards() {
+    let quorum = Quorum::of(3);
+    let before = scripts(&quorum, 0);
+    quorum.servers[0].freeze();
+    for _ in 0..3 {
+        job(&quorum).sh("true").run().expect_code(0);
+    }
+    let mut store = quorum.open();
+    let mine = claim("job", "root@holder");
+    grant(&mut *store, &mine);
+    job(&quorum).sh("true").run().expect_code(75);
+    crate::support::store::release(&mut *store, &mine);
+    quorum.servers[0].thaw();
+    // It does all that it was sent: for each of the four runs at least one request, and what took it back.
+    wait_until(|| scripts(&quorum, 0) >= before + 8);
+    wait_until(|| quorum.owner(0, "job").is_none());
+    assert_eq!(
+        quorum.servers[0]
+            .text(&["HGET", "{task_lock:job}:st", "o0"])
+            .as_deref(),
+        Some("")
+    );
 }
