@@ -92,7 +92,7 @@ impl QuorumStore {
             self.vote((claim, waited), bid, bounds, &mut votes);
             match standing_now(&votes) {
                 Standing::Won(place) => {
-                    self.give_back_others(claim, bid, place, &mut votes);
+                    self.give_back_others(claim, bid.round, place, &mut votes);
                     if let Some(grant) = self.agree((claim, began), bid, bounds, &votes) {
                         return Ok(Contest::Won(grant));
                     }
@@ -152,12 +152,13 @@ impl QuorumStore {
 
     /// Makes the next round one for this place alone.
     fn insist(&mut self, claim: &Claim, place: u32, bid: &mut Bid, votes: &mut Votes) {
+        // What is given back is of the rounds up to now: in the next it may be granted again.
+        self.give_back_others(claim, bid.round, place, votes);
         *bid = Bid {
             only: (claim.slots > 1).then_some(place),
             round: self.bid().round,
             ..*bid
         };
-        self.give_back_others(claim, *bid, place, votes);
         clear_refusals(votes);
     }
 
@@ -313,8 +314,8 @@ impl QuorumStore {
         Ok(true)
     }
 
-    /// Gives back what nodes granted of other places than `place`.
-    fn give_back_others(&mut self, claim: &Claim, bid: Bid, place: u32, votes: &mut Votes) {
+    /// Gives back what nodes granted of other places than `place` in rounds up to this one.
+    fn give_back_others(&mut self, claim: &Claim, round: u64, place: u32, votes: &mut Votes) {
         let is_other = |vote: &Option<_>| granted(vote).is_some_and(|grant| grant.slot != place);
         let end_of_lease = until(claim.ttl);
         for (at, vote) in votes
@@ -323,8 +324,6 @@ impl QuorumStore {
             .filter(|(_, vote)| is_other(vote))
         {
             let claim = claim.clone();
-            // Of the rounds before this bid's, in which it may be granted again.
-            let round = bid.round - 1;
             self.panel.owe(at, end_of_lease, move |node, timeout| {
                 node.undo(&claim, round, timeout).map(drop)
             });

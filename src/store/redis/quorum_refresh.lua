@@ -8,6 +8,15 @@ expect_master()
 -- Whoever has the lock knows that the quorum has served before.
 if not marked or restarted then mark(0, HOLD_OFF) end
 
+-- A vote that came too late to count may have been for another place.
+for i = 0, places - 1 do
+  local p = place(i)
+  if i ~= wanted.index and p.owner == ARGV[1] then
+    if i == 0 and p.key == ARGV[1] then redis.call('DEL', KEYS[1]) end
+    write(p, 'o', '', 'c', '')
+  end
+end
+
 if wanted.owner == ARGV[1] and (wanted.fence == ARGV[3] or wanted.fence == agreed) then
   if tonumber(agreed) > tonumber(wanted.fence) then -- the second phase did not come through
     write(wanted, 'f', agreed)

@@ -7,6 +7,7 @@
 //! an answer may still be on its way, and would be taken for the next one's.
 
 use std::io::{self, Read, Write};
+use std::mem;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -64,6 +65,8 @@ pub(super) struct Connection {
     parser: Parser,
     answered: bool,
     awaited: Option<Arc<Awaited>>,
+    /// Something was sent of which nobody reads the answer.
+    has_more: bool,
 }
 
 enum Stream {
@@ -86,21 +89,38 @@ enum Socket {
 /// that request: a server that stood still carries out what was sent to it before, even when
 /// nobody waits any more.
 #[derive(Default)]
-pub(super) struct Awaited(Mutex<Option<Arc<Socket>>>);
+pub(super) struct Awaited(Mutex<Wait>);
+
+#[derive(Default)]
+struct Wait {
+    /// None: nobody waits, or over TLS, where nobody but the waiting one can send.
+    on: Option<Arc<Socket>>,
+    has_more: bool,
+}
 
 impl Awaited {
-    fn set(&self, socket: Option<Arc<Socket>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = socket;
+    fn begin(&self, stream: &Stream) {
+        if let Stream::Plain(timed) = stream {
+            let mut wait = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            wait.on = Some(Arc::clone(&timed.socket));
+        }
     }
 
-    /// Sends `packed` on that connection, if there is one and it takes it at once. The answer
-    /// makes the connection one to be dropped. Over TLS nobody but the waiting one can send.
+    /// Says whether something was sent behind the request: the connection is to be dropped.
+    fn end(&self) -> bool {
+        let mut wait = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        wait.on = None;
+        mem::take(&mut wait.has_more)
+    }
+
+    /// Sends `packed` on that connection, if there is one and it takes it at once.
     pub(super) fn send_behind(&self, packed: &[u8]) {
-        let awaited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(socket) = awaited.as_ref() {
+        let mut wait = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(socket) = &wait.on {
             let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
             // What does not go out is what a broken connection would have lost.
             let _ = send(socket.descriptor().as_raw_fd(), packed, flags);
+            wait.has_more = true;
         }
     }
 }
@@ -141,6 +161,7 @@ impl Connection {
             parser: Parser::new(),
             answered: false,
             awaited: None,
+            has_more: false,
         };
         connection.log_in(server)?;
         Ok(connection)
@@ -153,17 +174,19 @@ impl Connection {
         deadline: Instant,
     ) -> Result<[Value; N], Fault> {
         self.stream.timed().deadline = deadline;
+        if self.has_more {
+            return Err(Fault::Broken("an answer is to come".to_owned()));
+        }
         if self.answered {
             self.expect_nothing()?;
         }
         self.send(packed)?;
-        if let (Stream::Plain(timed), Some(awaited)) = (&self.stream, &self.awaited) {
-            awaited.set(Some(Arc::clone(&timed.socket)));
-        }
+        let Some(awaited) = self.awaited.clone() else {
+            return self.answers();
+        };
+        awaited.begin(&self.stream);
         let values = self.answers();
-        if let Some(awaited) = &self.awaited {
-            awaited.set(None);
-        }
+        self.has_more = awaited.end();
         values
     }
 

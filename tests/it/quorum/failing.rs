@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tasklock::store::{Acquire, Ask, Fence, Refresh, Release, StoreErrorKind};
+use tasklock::store::{Acquire, Ask, Claim, Fence, Refresh, Release, StoreErrorKind};
 
 use super::{Quorum, choices, time};
 use crate::support::proxy::Mode;
@@ -278,4 +278,40 @@ fn nodes_that_are_all_slow_are_waited_for() {
     keep(&mut *store, &mine, &granted);
     held(&mut *quorum.open(), &claim("job", "b"));
     assert_eq!(release(&mut *store, &mine), Release::Released);
+}
+
+/// Of a lock with two places, the first is held by one; a node that does not know of that
+/// grants it to a second one, whom the others grant the second place.
+#[test]
+fn a_place_that_only_a_minority_granted_goes_to_whom_the_majority_gave_it() {
+    let of_two = |who| Claim {
+        slots: 2,
+        ..claim("job", who)
+    };
+    for late in [false, true] {
+        let quorum = Quorum::of(3);
+        let (mut store, mut others) = (quorum.open(), quorum.open());
+        let (mine, theirs) = (of_two("a"), of_two("b"));
+        quorum.cut_off(2);
+        let granted = grant(&mut *store, &mine);
+        quorum.join(2);
+        if late {
+            quorum.proxies[2].hold_request("eval");
+        }
+        let second = grant(&mut *others, &theirs);
+        assert_eq!((granted.slot, second.slot), (0, 1), "late: {late}");
+        if late {
+            quorum.proxies[2].wait_for_hold();
+            quorum.proxies[2].let_go();
+            wait_until(|| quorum.owner(2, "job").as_deref() == Some(theirs.token.as_str()));
+        }
+        wait_until(|| {
+            keep(&mut *others, &theirs, &second);
+            keep(&mut *store, &mine, &granted);
+            quorum.owner(2, "job").as_deref() == Some(mine.token.as_str())
+        });
+        quorum.cut_off(0);
+        keep(&mut *store, &mine, &granted);
+        keep(&mut *others, &theirs, &second);
+    }
 }
