@@ -72,6 +72,34 @@ fn a_node_without_memory_does_not_help_another_to_the_lock() {
 }
 
 #[test]
+fn a_majority_without_memory_grants_nothing_and_still_keeps_the_lock_for_its_holder() {
+    for by_flush in [true, false] {
+        let quorum = Quorum::of(3);
+        let mut store = quorum.open();
+        let mine = claim("job", "a");
+        let granted = grant(&mut *store, &mine);
+        for node in [0, 1] {
+            forget(&quorum, node, by_flush);
+        }
+        for of in ["job", "free"] {
+            let other = quorum
+                .open()
+                .acquire(&claim(of, "b"), Ask::default(), TIMEOUT);
+            assert!(
+                matches!(&other, Err(error) if error.kind == StoreErrorKind::Unavailable)
+                    || of == "job" && matches!(other, Ok(Acquire::Held(_))),
+                "{of}: {other:?}"
+            );
+        }
+        wait_until(|| {
+            let answer = store.refresh(&mine, &granted, TIMEOUT);
+            matches!(answer, Ok(Refresh::Held(_)))
+        });
+        assert_eq!(release(&mut *store, &mine), Release::Released);
+    }
+}
+
+#[test]
 fn a_node_votes_again_when_all_that_it_may_have_forgotten_is_over() {
     let quorum = Quorum::of(3);
     forget(&quorum, 0, true);
