@@ -95,14 +95,21 @@ impl Reader<'_> {
 
     /// What is wrong with a store, after what it was given with.
     fn with_source(&self, source: &str, text: String) -> String {
-        let files = ["tls_ca", "tls_cert", "tls_key"];
         let flag = |id: &str| format!("--{}", id.replace('_', "-"));
-        if !files.iter().any(|id| text.contains(&flag(id))) {
+        let mut ids = ["tls_ca", "tls_cert", "tls_key"];
+        ids.sort_by_key(|id| text.find(&flag(id)).unwrap_or(usize::MAX));
+        let Some(at_fault) = ids.first().filter(|id| text.contains(&flag(id))) else {
             return format!("{source}: {text}");
+        };
+        let named = ids.iter().fold(text, |text, id| match self.source(id) {
+            Source::Variable => text.replace(&flag(id), &self.label(id)),
+            Source::File(_) => text.replace(&flag(id), flag(id).trim_start_matches('-')),
+            Source::Flag | Source::Default => text,
+        });
+        match self.source(at_fault) {
+            Source::File(value) => format!("{}: {named}", value.place),
+            _ => named,
         }
-        files
-            .iter()
-            .fold(text, |text, id| text.replace(&flag(id), &self.label(id)))
     }
 
     /// The URLs of the store and what they were given with: flags before

@@ -265,7 +265,7 @@ fn the_page_of_the_configuration_file_has_every_key_and_no_others() {
         let indent = line.len() - line.trim_start().len();
         indent == 7 && line.trim().starts_with(|c: char| c.is_ascii_lowercase())
     });
-    let keys: Words = tags.flat_map(|line| names(line)).collect();
+    let keys: Words = tags.flat_map(names).collect();
     let mut program: Words = flags("")
         .iter()
         .filter_map(|flag| flag.strip_prefix("--"))
