@@ -63,7 +63,9 @@ pub(super) fn read(path: &Path, whose: Whose) -> Result<Option<Content>, String>
     if let Some(text) = mistrust(&metadata, whose) {
         return Err(format!("{shown} {text}"));
     }
-    let mut bytes = Vec::new();
+    // One more than there is, so that the end is seen at once.
+    let length = metadata.len().min(BYTES_MAX) as usize;
+    let mut bytes = Vec::with_capacity(length + 1);
     file.take(BYTES_MAX + 1)
         .read_to_end(&mut bytes)
         .map_err(cannot_read)?;

@@ -89,7 +89,14 @@ pub(in crate::config) const KEYS: [Key; 29] = [
 
 /// The key of this name.
 pub(super) fn find(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name() == name)
+    // Without a text for each: a file may have thousands of keys.
+    let same = |id: &str| {
+        let id = id
+            .bytes()
+            .map(|byte| if byte == b'_' { b'-' } else { byte });
+        id.eq(name.bytes())
+    };
+    KEYS.iter().find(|key| same(key.id))
 }
 
 /// The name that was likely meant by `name`, if one is close to it.
