@@ -83,7 +83,7 @@ fn a_host_without_files_is_no_error() {
     let host = Host::new();
     let job = || {
         host.at_home()
-            .args(["--url", "local:", "--name", "job", "true"])
+            .args(["--url", "local:", "--name", "no-files", "true"])
     };
     job().run().expect_code(0).expect_silent();
     // Nor is a file where a directory would be.
@@ -98,7 +98,7 @@ fn a_host_without_files_is_no_error() {
 #[test]
 fn a_url_in_a_file_is_a_choice() {
     let host = Host::new();
-    let job = || host.at_home().args(["--name", "job", "true"]).run();
+    let job = || host.at_home().args(["--name", "a-choice", "true"]).run();
     job().expect_code(0).expect_stderr("no store is configured");
     host.user("url = \"local:\"\n");
     job().expect_code(0).expect_silent();
@@ -137,11 +137,11 @@ fn what_is_no_text_is_refused_and_holds_nobody_up() {
     let file = host.user_file();
     let job = || {
         host.at_home()
-            .args(["--name", "job", "--", "echo", "ran"])
+            .args(["--name", "no-text", "--", "echo", "ran"])
             .run()
     };
     let named = |path: &str| {
-        let run = host.at_home().args(["--config", path, "--name", "job"]);
+        let run = host.at_home().args(["--config", path, "--name", "no-text"]);
         run.args(["echo", "ran"]).run()
     };
     let shown = file.display().to_string();
@@ -183,7 +183,7 @@ fn the_command_reads_the_file_that_was_named_wherever_it_goes() {
     );
     let inner = format!("cd / && {} config inner", env!("CARGO_BIN_EXE_tasklock"));
     let run = host.at_home().directory(host.home.path());
-    let run = run.args(["--config", "named.toml", "--name", "outer"]);
+    let run = run.args(["--config", "named.toml", "--name", "outer-named"]);
     let run = run.sh(&inner).run();
     run.expect_code(0).expect_silent();
     assert!(run.stdout.contains("ttl = \"4m\""), "{run}");

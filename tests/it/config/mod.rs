@@ -18,7 +18,8 @@ mod refused;
 mod showing;
 mod trust;
 
-/// A host with a home directory and an /etc of its own.
+/// A host with a home directory and an /etc of its own. What runs on `local:` shares the locks
+/// of the machine, so each test has names of its own.
 struct Host {
     home: Scratch,
     etc: Scratch,

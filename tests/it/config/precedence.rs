@@ -157,7 +157,7 @@ fn certificates_of_a_file_do_not_bind_a_run_that_goes_elsewhere() {
     let host = Host::with_user("url = \"rediss://h\"\ntls-ca = \"/nonexistent/ca\"\n");
     let run = host
         .at_home()
-        .args(["--url", "local:", "--name", "job", "true"]);
+        .args(["--url", "local:", "--name", "elsewhere", "true"]);
     run.run().expect_code(0).expect_silent();
 }
 

@@ -196,8 +196,8 @@ fn the_first_key_that_is_wrong_is_told() {
 
 #[test]
 fn a_wrong_value_says_nothing_where_another_one_counts() {
-    let host = Host::with_user("ttl = \"x\"\n[lock.job]\nttl = \"2m\"\n");
-    let job = || host.at_home().args(["--url", "local:", "--name", "job"]);
+    let host = Host::with_user("ttl = \"x\"\n[lock.sane]\nttl = \"2m\"\n");
+    let job = || host.at_home().args(["--url", "local:", "--name", "sane"]);
     job().arg("true").run().expect_code(0).expect_silent();
     let other = host.at_home().args(["--url", "local:", "--name", "other"]);
     refused(&other.arg("true").run(), 78, &["config.toml:1: ttl: "]);
