@@ -34,7 +34,6 @@ pub(super) struct Named<'a> {
 }
 
 /// The files that were looked for, the one that goes first at the front.
-#[derive(Debug)]
 pub(super) struct Files {
     files: Vec<File>,
     /// What `--config` or its variable named, as an absolute path.
@@ -42,7 +41,6 @@ pub(super) struct Files {
 }
 
 /// A place for a file.
-#[derive(Debug)]
 struct File {
     path: PathBuf,
     /// None: there is no such file.

@@ -262,7 +262,7 @@ mod tests {
     use crate::config::{Settings, read};
 
     fn run(options: &str) -> Box<Run> {
-        let words = format!("tasklock --name x --url local: {options} true");
+        let words = format!("tasklock --config /dev/null --name x --url local: {options} true");
         match read(words.split_whitespace().map(OsString::from)) {
             Ok(Settings::Run(run)) => run,
             other => panic!("{options}: {other:?}"),

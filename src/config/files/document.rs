@@ -20,7 +20,6 @@ const READABLE_SECRETS: &str = "allow-readable-secrets";
 pub(super) type Table = BTreeMap<&'static str, Value>;
 
 /// Where something stands: `/etc/tasklock/config.toml:3: lock.backup.ttl`.
-#[derive(Clone, Debug)]
 pub(in crate::config) struct Place {
     file: Rc<str>,
     line: usize,
@@ -40,8 +39,8 @@ impl fmt::Display for Place {
     }
 }
 
-/// What a key is set to, as it would stand on the command line.
-#[derive(Clone, Debug)]
+/// What a key is set to, as it would stand on the command line. It may be a
+/// secret, so that nothing here has a `Debug`.
 pub(in crate::config) struct Value {
     pub(in crate::config) place: Place,
     /// One, but for URLs.
@@ -55,7 +54,7 @@ impl Value {
 }
 
 /// What stands in one file.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Document {
     top: Table,
     locks: BTreeMap<String, Table>,
