@@ -43,7 +43,7 @@ _tasklock()
         elif [[ $word == -?* ]]; then
             # -vE 3 takes the next word, -E3 does not.
             [[ ! $word =~ ^-[nqvhV]*([uwEk])$ ]] || option=-${BASH_REMATCH[1]}
-        elif [[ $first == 1 && $word == @(status|unlock) ]]; then
+        elif [[ $first == 1 && $word == @(status|unlock|doctor) ]]; then
             subcommand=$word
         elif [[ ! $subcommand ]]; then
             _tasklock_command "$first"
@@ -84,11 +84,12 @@ _tasklock()
         local words="$valued $plain"
         [[ $subcommand != status ]] || words=$store
         [[ $subcommand != unlock ]] || words="$store --force"
+        [[ $subcommand != doctor ]] || words="$store --ttl --json --fix"
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
     elif [[ ! $subcommand ]]; then
         _tasklock_command "$first"
         [[ $first != 1 ]] ||
-            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'status unlock' -- "$word")
+            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'status unlock doctor' -- "$word")
     fi
 }
 

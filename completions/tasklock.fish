@@ -2,12 +2,12 @@
 # It never runs tasklock. COMMAND and its arguments are completed as they would
 # be without tasklock before them.
 
-# Where the cursor is: prints "own", "status", "unlock" or "command", and then,
+# Where the cursor is: prints "own", a subcommand or "command", and then,
 # one a line, the finished words of COMMAND.
 function __tasklock_place
     set -l words (commandline -opc)
     set -e words[1]
-    if contains -- "$words[1]" status unlock
+    if contains -- "$words[1]" status unlock doctor
         echo $words[1]
         return
     end
@@ -59,19 +59,22 @@ complete -c tasklock -f
 complete -c tasklock -n '__tasklock_at own command' -a '(__tasklock_command)'
 complete -c tasklock -n 'test (count (commandline -opc)) = 1' -a status -d 'Say whether a lock is free or held'
 complete -c tasklock -n 'test (count (commandline -opc)) = 1' -a unlock -d 'Ask the holder to stop and release'
+complete -c tasklock -n 'test (count (commandline -opc)) = 1' -a doctor -d 'Look at the store, and say what to do about it'
 
-complete -c tasklock -n '__tasklock_at own status unlock' -l name -x -d 'The lock'
-complete -c tasklock -n '__tasklock_at own status unlock' -s u -l url -x -a 'local: redis:// rediss:// unix:/// redis+sentinel:// rediss+sentinel:// redis+cluster:// rediss+cluster://' -d 'Where the lock lives'
-complete -c tasklock -n '__tasklock_at own status unlock' -l url-file -r -F -d 'Read the URL from a file'
-complete -c tasklock -n '__tasklock_at own status unlock' -l key-prefix -x -d 'What stands before the name in Redis'
-complete -c tasklock -n '__tasklock_at own status unlock' -l store-timeout -x -d 'The longest that one request may take'
-complete -c tasklock -n '__tasklock_at own status unlock' -l tls-ca -r -F -d 'Trust the certificates in a file'
-complete -c tasklock -n '__tasklock_at own status unlock' -l tls-cert -r -F -d 'Our own certificate'
-complete -c tasklock -n '__tasklock_at own status unlock' -l tls-key -r -F -d 'The key of our own certificate'
-complete -c tasklock -n '__tasklock_at own status unlock' -s h -l help -d 'Print help'
+complete -c tasklock -n '__tasklock_at own status unlock doctor' -l name -x -d 'The lock'
+complete -c tasklock -n '__tasklock_at own status unlock doctor' -s u -l url -x -a 'local: redis:// rediss:// unix:/// redis+sentinel:// rediss+sentinel:// redis+cluster:// rediss+cluster://' -d 'Where the lock lives'
+complete -c tasklock -n '__tasklock_at own status unlock doctor' -l url-file -r -F -d 'Read the URL from a file'
+complete -c tasklock -n '__tasklock_at own status unlock doctor' -l key-prefix -x -d 'What stands before the name in Redis'
+complete -c tasklock -n '__tasklock_at own status unlock doctor' -l store-timeout -x -d 'The longest that one request may take'
+complete -c tasklock -n '__tasklock_at own status unlock doctor' -l tls-ca -r -F -d 'Trust the certificates in a file'
+complete -c tasklock -n '__tasklock_at own status unlock doctor' -l tls-cert -r -F -d 'Our own certificate'
+complete -c tasklock -n '__tasklock_at own status unlock doctor' -l tls-key -r -F -d 'The key of our own certificate'
+complete -c tasklock -n '__tasklock_at own status unlock doctor' -s h -l help -d 'Print help'
 complete -c tasklock -n '__tasklock_at unlock' -l force -d 'Free it now, though the old job may run on'
+complete -c tasklock -n '__tasklock_at doctor' -l json -d 'Print one JSON object'
+complete -c tasklock -n '__tasklock_at doctor' -l fix -d 'Give what crashed runs left behind its 30 days'
 
-complete -c tasklock -n '__tasklock_at own' -l ttl -x -d 'How long the lease outlives its last refresh'
+complete -c tasklock -n '__tasklock_at own doctor' -l ttl -x -d 'How long the lease outlives its last refresh'
 complete -c tasklock -n '__tasklock_at own' -s w -l wait -x -a forever -d 'Stand in line for the lock this long'
 complete -c tasklock -n '__tasklock_at own' -s n -l nonblock -d 'Try once, the default'
 complete -c tasklock -n '__tasklock_at own' -l slots -x -d 'Take one of N places'

@@ -1,10 +1,14 @@
 //! The command line: declarations only. What the values mean is config.rs' business.
 
+mod doctor;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Args, Command, ValueHint};
+
+pub use doctor::DoctorArgs;
 
 /// The definition of the command line: a run, unless a subcommand word comes first.
 ///
@@ -18,12 +22,16 @@ pub fn command() -> Command {
     let unlock = Command::new(UNLOCK)
         .about("Ask the holder of a lock to stop and release it")
         .defer(with_arguments::<UnlockArgs>);
+    let doctor = Command::new(DOCTOR)
+        .about("Look at the store as a run would find it, and say what to do about it")
+        .defer(with_arguments::<DoctorArgs>);
     let command = Command::new("tasklock")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Run a command while holding a lock, on this host or across hosts through Redis")
         .override_usage(
             "tasklock [OPTIONS] --name NAME [--] COMMAND [ARG]...\n       \
-             tasklock status|unlock [OPTIONS] NAME",
+             tasklock status|unlock [OPTIONS] NAME\n       \
+             tasklock doctor [OPTIONS] [NAME]",
         )
         .after_help(
             "Exit status: that of COMMAND; 75 skipped (-E changes it); 79 the lock was lost; \
@@ -37,7 +45,7 @@ pub fn command() -> Command {
         // As in flock and timeout, the last of a repeated option counts.
         .args_override_self(true)
         .max_term_width(100);
-    with_arguments::<RunArgs>(command).subcommands([status, unlock])
+    with_arguments::<RunArgs>(command).subcommands([status, unlock, doctor])
 }
 
 /// `command` with the arguments that `T` declares, and its own description.
@@ -50,6 +58,8 @@ fn with_arguments<T: Args>(command: Command) -> Command {
 pub const STATUS: &str = "status";
 /// The subcommand that frees the lock of somebody else.
 pub const UNLOCK: &str = "unlock";
+/// The subcommand that looks at the store.
+pub const DOCTOR: &str = "doctor";
 
 /// The arguments of a run.
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! The subcommands: one file each.
 
+pub mod doctor;
 pub mod status;
 pub mod unlock;
 

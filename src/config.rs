@@ -1,11 +1,13 @@
 //! From arguments and environment to validated settings. No clap type leaves here.
 
+mod doctor;
 mod reader;
 mod run;
 mod store;
 mod terms;
 mod usage;
 
+pub use doctor::Doctor;
 pub use run::Run;
 pub use store::Lock;
 
@@ -30,6 +32,8 @@ pub enum Settings {
     Status(Lock),
     /// Free the lock of somebody else.
     Unlock(Lock, Unlock),
+    /// Look at the store.
+    Doctor(Box<Doctor>),
     /// `--help` and `--version`: text for standard output.
     Print(String),
 }
@@ -105,6 +109,7 @@ fn settings(arguments: &[OsString]) -> Result<Settings, ConfigError> {
             };
             Settings::Unlock(reader.lock(args.lock)?, how)
         }
+        Some(cli::DOCTOR) => Settings::Doctor(Box::new(reader.doctor(arguments_of(matches)?)?)),
         Some(_) => Settings::Status(reader.lock(arguments_of(matches)?)?),
         None => Settings::Run(Box::new(reader.run(arguments_of(matches)?)?)),
     })

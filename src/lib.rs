@@ -52,6 +52,7 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> Ending {
             Settings::Run(run) => Ok(run::run(&run)),
             Settings::Status(lock) => commands::status::status(&lock),
             Settings::Unlock(lock, how) => commands::unlock::unlock(&lock, how),
+            Settings::Doctor(doctor) => Ok(commands::doctor::doctor(&doctor)),
             Settings::Print(text) => {
                 output::line(text.trim_end());
                 Ok(Code::Ok.into())

@@ -19,8 +19,14 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Where a value comes from; nowhere, if the command has no such option.
+    fn source(&self, id: &str) -> Option<ValueSource> {
+        self.matches.try_contains_id(id).ok()?;
+        self.matches.value_source(id)
+    }
+
     pub(super) fn in_environment(&self, id: &str) -> bool {
-        self.matches.value_source(id) == Some(ValueSource::EnvVariable)
+        self.source(id) == Some(ValueSource::EnvVariable)
     }
 
     /// `--ttl: …` and 64 from the command line, `TASKLOCK_TTL: …` and 78 from the environment.
@@ -40,7 +46,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn on_command_line(&self, id: &str) -> bool {
-        self.matches.value_source(id) == Some(ValueSource::CommandLine)
+        self.source(id) == Some(ValueSource::CommandLine)
     }
 
     /// The text of an option. A variable that is set to nothing is not set.

@@ -10,6 +10,7 @@
 mod cli;
 mod cluster;
 mod docs;
+mod doctor;
 mod holding;
 mod local_store;
 mod model;
