@@ -6,6 +6,7 @@ use crate::support::running::Finished;
 use crate::support::tasklock::Tasklock;
 
 mod local;
+mod page;
 mod rights;
 mod server;
 mod topology;

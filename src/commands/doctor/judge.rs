@@ -53,7 +53,7 @@ pub(super) fn judge(facts: &Facts, how: Use<'_>) -> Vec<Finding> {
             for server in servers {
                 let about = match server {
                     Ok(server) => of_server(server, shape, how),
-                    Err(error) => unreachable(error, facts).into_iter().collect(),
+                    Err(error) => unreachable(error, shape, facts).into_iter().collect(),
                 };
                 let name = server.as_ref().map(|server| server.name.as_str());
                 findings.extend(about.into_iter().map(|finding| match name {
@@ -87,12 +87,16 @@ fn error_of(check: &'static str, error: &StoreError) -> Finding {
 }
 
 /// A server that cannot be asked; nothing, if that is why the store cannot be reached.
-fn unreachable(error: &StoreError, facts: &Facts) -> Option<Finding> {
-    match &facts.look {
-        Err(known) if known.text == error.text => None,
-        _ => Some(Finding::warning("reach", &error.text).advise(
-            "the others serve without it, as long as there are enough of them: bring it back",
-        )),
+fn unreachable(error: &StoreError, shape: &Shape, facts: &Facts) -> Option<Finding> {
+    match (&facts.look, shape) {
+        (Err(known), _) if known.text == error.text => None,
+        // It is the only one, and it answered at first.
+        (_, Shape::One | Shape::Sentinel(_)) => Some(error_of("reach", error)),
+        (_, Shape::Cluster(_) | Shape::Quorum(_)) => {
+            Some(Finding::warning("reach", &error.text).advise(
+                "the others serve without it, as long as there are enough of them: bring it back",
+            ))
+        }
     }
 }
 

@@ -94,6 +94,11 @@ impl Probe {
         }
     }
 
+    /// Why nothing is answered any more. None: the connection stands.
+    pub(crate) fn failure(&self) -> Option<&StoreError> {
+        self.connection.as_ref().err()
+    }
+
     /// What protects the connection. None: nothing.
     pub(crate) fn protection(&self) -> Option<Protection> {
         self.connection.as_ref().ok()?.protection()

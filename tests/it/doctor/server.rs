@@ -5,6 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::{Report, doctor};
+use crate::support::proxy::{Loss, Proxy};
 use crate::support::redis::Server;
 use crate::support::tasklock::Tasklock;
 use crate::support::tls::Certificates;
@@ -120,6 +121,27 @@ fn a_frozen_server_holds_it_up_no_longer_than_a_run() {
         elapsed >= least && elapsed < Duration::from_secs(5),
         "{elapsed:?}"
     );
+}
+
+#[test]
+fn a_server_that_is_lost_half_way_is_no_server_that_hides_something() {
+    let server = Server::with().persistent().start();
+    let proxy = Proxy::start(server.address());
+    for (how, text) in [
+        (Loss::Silent, "no reply from"),
+        (Loss::Cut, "lost the connection"),
+    ] {
+        for fragment in ["maxmemory-policy", "PUBLISH", "SCAN"] {
+            proxy.lose_reply_to(fragment, how);
+            let report = Report::of(doctor(&proxy.url()).args(["--store-timeout", "500ms"]));
+            report.expect_code(69).expect("reach", "error", text);
+            assert!(
+                report.run.elapsed < Duration::from_secs(6),
+                "{}",
+                report.run
+            );
+        }
+    }
 }
 
 #[test]

@@ -42,6 +42,11 @@ pub(super) fn examine(
     let refused = rights::refused(&mut probe, doctor);
     let leftovers = leftover::find(&mut probe, doctor);
     let mark = in_quorum.then(|| mark(&mut probe, doctor)).flatten();
+    let clock = watch.and_then(|watch| clock::finish(&mut probe, &watch));
+    // What is missing now would look as if we were not allowed to see it.
+    if let Some(error) = probe.failure() {
+        return Err(error.clone());
+    }
     let server = Server {
         name: address.to_string(),
         user: address.user.clone(),
@@ -49,7 +54,7 @@ pub(super) fn examine(
         info,
         config: HashMap::from(settings),
         refused,
-        clock: watch.and_then(|watch| clock::finish(&mut probe, &watch)),
+        clock,
         tls,
         mark,
     };

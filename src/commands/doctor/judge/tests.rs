@@ -616,6 +616,18 @@ fn a_node_that_cannot_be_asked_is_told_once() {
         Level::Warning,
         "--tls-cert ends in 3 days",
     );
+    let alone = facts(Place::Servers {
+        shape: Shape::One,
+        servers: vec![Err(error())],
+        leftovers: Vec::new(),
+        own_certificate: None,
+    });
+    expect(
+        &judge(&alone, how(&terms, false)),
+        "reach",
+        UNAVAILABLE,
+        "cannot reach b",
+    );
     let failed = Facts {
         look: Err(error()),
         ..facts(place())
