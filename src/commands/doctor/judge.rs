@@ -14,8 +14,9 @@ mod topology;
 use super::facts::{Facts, Place, Server, Shape};
 use super::finding::{Finding, Level};
 use crate::config::Doctor;
+use crate::duration::show;
 use crate::lease::Terms;
-use crate::message::held_text;
+use crate::message::{escape, held_text};
 use crate::store::{Status, StoreError};
 
 /// What the store is for, and how it is used.
@@ -118,13 +119,12 @@ fn of_server(server: &Server, shape: &Shape, how: Use<'_>) -> Vec<Finding> {
 /// The lock that was asked about.
 fn lock(facts: &Facts, how: Use<'_>) -> Option<Finding> {
     let (name, status) = (facts.name.as_ref()?, facts.look.as_ref().ok()?);
-    let ttl = crate::duration::show(how.terms.ttl);
-    let rides = crate::duration::show(how.terms.rides_out());
-    let text = format!(
-        "{}: {}; a ttl of {ttl} rides out an outage of {rides}",
-        crate::message::escape(name),
-        state(status)
-    );
+    let mut text = format!("{}: {}", escape(name), state(status));
+    // Lock files are there as long as their host is.
+    if let Place::Servers { .. } = facts.place {
+        let (ttl, rides) = (show(how.terms.ttl), show(how.terms.rides_out()));
+        text += &format!("; a ttl of {ttl} rides out an outage of {rides}");
+    }
     Some(Finding::ok("lock", text))
 }
 

@@ -33,6 +33,7 @@ fn a_directory_that_does_not_exist_is_a_wrong_set_up() {
     report
         .expect_code(78)
         .expect("reach", "error", "does not exist");
+    report.expect("directory", "error", "o such file");
 }
 
 #[test]

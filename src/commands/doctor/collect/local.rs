@@ -20,12 +20,14 @@ pub(super) fn collect(
     doctor: &Doctor,
     directory: Option<PathBuf>,
 ) -> (Result<Status, StoreError>, Place) {
+    let is_chosen = directory.is_some();
     let mut store = LocalStore::open(directory);
     let look = store.inspect(&doctor.lock.name, doctor.lock.store_timeout);
     let path = store.path();
     let exists = path.exists();
     let standing = match path.parent() {
-        Some(parent) if !exists => parent,
+        // What was chosen has to exist, nobody makes it.
+        Some(parent) if !exists && !is_chosen => parent,
         _ => path,
     };
     let local = Local {

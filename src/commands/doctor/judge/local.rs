@@ -65,7 +65,7 @@ fn standing(local: &Local, directory: &Directory) -> Finding {
         Ok(()) => Finding::ok("directory", text),
         Err(why) => Finding::new(
             "directory",
-            Level::Error(Code::Config),
+            Level::Error(Code::Denied),
             format!("{text}; no files can be created there: {why}"),
         )
         .advise("give this user the right to write there, or choose another with --url local:/dir"),

@@ -712,7 +712,7 @@ fn a_directory_is_judged_by_its_rights_and_its_file_system() {
         "SMB",
     );
     let closed = directory(0xEF53, Err("Read-only file system".to_owned()));
-    expect(&closed, "directory", CONFIG, "Read-only");
+    expect(&closed, "directory", DENIED, "Read-only");
     let missing = Local {
         path: PathBuf::from("/locks"),
         exists: false,
@@ -727,21 +727,31 @@ fn a_directory_is_judged_by_its_rights_and_its_file_system() {
 
 #[test]
 fn a_lock_that_was_asked_about_is_told_with_what_it_rides_out() {
-    let named = Facts {
-        name: Some("backup".to_owned()),
-        ..facts(Place::Local(Local {
-            path: PathBuf::from("/locks"),
-            exists: true,
-            directory: Err("x".to_owned()),
-            inotify: Ok(()),
-        }))
+    let local = Place::Local(Local {
+        path: PathBuf::from("/locks"),
+        exists: true,
+        directory: Err("x".to_owned()),
+        inotify: Ok(()),
+    });
+    let remote = Place::Servers {
+        shape: Shape::One,
+        servers: Vec::new(),
+        leftovers: Vec::new(),
+        own_certificate: None,
     };
     let terms = terms(90);
-    let findings = judge(&named, how(&terms, false));
-    expect(
-        &findings,
-        "lock",
-        Level::Ok,
-        "backup: free; a ttl of 1m30s rides out an outage of 1m2s",
-    );
+    for (place, text) in [
+        (local, "backup: free"),
+        (
+            remote,
+            "backup: free; a ttl of 1m30s rides out an outage of 1m2s",
+        ),
+    ] {
+        let named = Facts {
+            name: Some("backup".to_owned()),
+            ..facts(place)
+        };
+        let findings = judge(&named, how(&terms, false));
+        assert_eq!(worst(&findings, "lock").text, text);
+    }
 }
