@@ -54,10 +54,11 @@ fn in_a_cluster_every_master_is_looked_at() {
             report.run
         );
     }
+    // Whether or not it has the slot that is asked for.
     let wrong = Report::of(doctor(&cluster.nodes[0].url()));
     wrong
         .expect_code(78)
-        .expect("reach", "error", "is a Redis Cluster, use redis+cluster://");
+        .expect("topology", "error", "a node of a Cluster");
 }
 
 #[test]

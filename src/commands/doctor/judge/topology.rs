@@ -40,6 +40,15 @@ pub(super) fn role(server: &Server, shape: &Shape) -> Option<Finding> {
             .map_or("INFO has none", String::as_str);
         return Some(Finding::hidden(CHECK, "its role", &no_right("INFO", why)));
     };
+    let in_cluster = server.info("cluster_enabled") == Some("1");
+    if in_cluster && !matches!(shape, Shape::Cluster(_)) {
+        // A name whose slot it happens to have would be answered.
+        return Some(
+            Finding::new(CHECK, Level::Error(Code::Config), "a node of a Cluster").advise(
+                "most locks are on other nodes, runs end with 78: name it as redis+cluster://",
+            ),
+        );
+    }
     if role == "master" {
         let text = match shape {
             Shape::One => "a single server",

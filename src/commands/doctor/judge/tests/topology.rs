@@ -115,6 +115,15 @@ fn a_cluster_with_gaps_or_without_replicas_is_told() {
     ] {
         expect(&judged(shape, vec![healthy()]), check, level, fragment);
     }
+    let member = || with(|s| info(s, "cluster_enabled", "1"));
+    expect(
+        &judged(Shape::One, vec![member()]),
+        "topology",
+        CONFIG,
+        "a node of",
+    );
+    let alright = judged(cluster("ok", "16384", 1), vec![member()]);
+    expect(&alright, "topology", Level::Ok, "1 masters");
     let slow = with(|s| set(s, "cluster-node-timeout", "30000"));
     let findings = judged(cluster("ok", "16384", 1), vec![slow]);
     expect(&findings, "failover", Level::Warning, "30s");
