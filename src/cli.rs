@@ -1,6 +1,7 @@
 //! The command line: declarations only. What the values mean is config.rs' business.
 
 pub mod config;
+mod doctor;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Args, Command, ValueHint};
 
 use self::config::ConfigArgs;
+pub use doctor::DoctorArgs;
 
 /// The definition of the command line: a run, unless a subcommand word comes first.
 ///
@@ -25,12 +27,16 @@ pub fn command() -> Command {
     let config = Command::new(CONFIG)
         .about("Show the settings of a lock and where they come from, and check the configuration")
         .defer(with_arguments::<ConfigArgs>);
+    let doctor = Command::new(DOCTOR)
+        .about("Look at the store as a run would find it, and say what to do about it")
+        .defer(with_arguments::<DoctorArgs>);
     let command = Command::new("tasklock")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Run a command while holding a lock, on this host or across hosts through Redis")
         .override_usage(
             "tasklock [OPTIONS] --name NAME [--] COMMAND [ARG]...\n       \
-             tasklock status|unlock|config [OPTIONS] NAME",
+             tasklock status|unlock [OPTIONS] NAME\n       \
+             tasklock config|doctor [OPTIONS] [NAME]",
         )
         .after_help(
             "Exit status: that of COMMAND; 75 skipped (-E changes it); 79 the lock was lost; \
@@ -44,7 +50,7 @@ pub fn command() -> Command {
         // As in flock and timeout, the last of a repeated option counts.
         .args_override_self(true)
         .max_term_width(100);
-    with_arguments::<RunArgs>(command).subcommands([status, unlock, config])
+    with_arguments::<RunArgs>(command).subcommands([status, unlock, config, doctor])
 }
 
 /// `command` with the arguments that `T` declares, and its own description.
@@ -59,6 +65,8 @@ pub const STATUS: &str = "status";
 pub const UNLOCK: &str = "unlock";
 /// The subcommand that shows the settings.
 pub const CONFIG: &str = "config";
+/// The subcommand that looks at the store.
+pub const DOCTOR: &str = "doctor";
 
 /// The arguments of a run.
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! From arguments and environment to validated settings. No clap type leaves here.
 
+mod doctor;
 mod effective;
 mod files;
 mod reader;
@@ -8,6 +9,7 @@ mod store;
 mod terms;
 mod usage;
 
+pub use doctor::Doctor;
 pub use effective::{Effective, Setting};
 pub use run::Run;
 pub use store::Lock;
@@ -38,6 +40,8 @@ pub enum Settings {
     Unlock(Lock, Unlock),
     /// Show the settings.
     Config(Effective, Form),
+    /// Look at the store.
+    Doctor(Box<Doctor>),
     /// `--help` and the like: text for standard output.
     Print(String),
 }
@@ -151,6 +155,7 @@ fn of_subcommand(subcommand: Option<&str>, reader: Reader<'_>) -> Result<Setting
             let form = if args.json { Form::Json } else { Form::Toml };
             Settings::Config(reader.effective(args)?, form)
         }
+        Some(cli::DOCTOR) => Settings::Doctor(Box::new(reader.doctor(arguments_of(matches)?)?)),
         Some(_) => Settings::Status(reader.lock(arguments_of(matches)?)?),
         None => {
             let args = arguments_of::<RunArgs>(matches)?;

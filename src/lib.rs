@@ -54,6 +54,7 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> Ending {
             Settings::Unlock(lock, how) => commands::unlock::unlock(&lock, how),
             Settings::Config(settings, Form::Toml) => Ok(commands::config::toml(&settings)),
             Settings::Config(settings, Form::Json) => Ok(commands::config::json(&settings)),
+            Settings::Doctor(doctor) => Ok(commands::doctor::doctor(&doctor)),
             Settings::Print(text) => {
                 text.trim_end().lines().for_each(output::line);
                 Ok(Code::Ok.into())

@@ -18,10 +18,10 @@ use crate::store::target::Target;
 use crate::store::{LockName, Once, Period, quorum};
 use crate::supervisor::{OnLost, OnUnavailable};
 
-const DEFAULT_TTL: Duration = Duration::from_secs(60);
+pub(super) const DEFAULT_TTL: Duration = Duration::from_secs(60);
 /// Below it the defaults that scale with the ttl would be shorter than what a
 /// busy machine needs to schedule us.
-const MIN_TTL: Duration = Duration::from_secs(1);
+pub(super) const MIN_TTL: Duration = Duration::from_secs(1);
 /// No schedule has shorter periods.
 const MIN_PERIOD: Duration = Duration::from_secs(1);
 /// Texts that are stored for people are cut to this many characters.
@@ -219,6 +219,18 @@ impl Reader<'_> {
         Err(self.wrong("once_key", &error))
     }
 
+    /// Whether the store takes leases of this ttl.
+    pub(super) fn check_ttl(&self, lock: &Lock, terms: &Terms) -> Result<(), ConfigError> {
+        if let Target::Quorum(_) = lock.target
+            && terms.ttl > quorum::TTL_MAX
+        {
+            let most = duration::show(quorum::TTL_MAX);
+            let text = format!("on a quorum a ttl is at most {most}");
+            return Err(self.wrong("ttl", &text));
+        }
+        Ok(())
+    }
+
     /// What is right for itself, but not together.
     fn check(&self, run: &Run) -> Result<(), ConfigError> {
         if run.command.first().is_some_and(|name| name.is_empty()) {
@@ -229,13 +241,7 @@ impl Reader<'_> {
             let text = "lock files have no replicas: give the URL of a server with --url";
             return Err(self.wrong("replicas", text));
         }
-        if let Target::Quorum(_) = run.lock.target
-            && run.terms.ttl > quorum::TTL_MAX
-        {
-            let most = duration::show(quorum::TTL_MAX);
-            let text = format!("on a quorum a ttl is at most {most}");
-            return Err(self.wrong("ttl", &text));
-        }
+        self.check_ttl(&run.lock, &run.terms)?;
         // It would break the promise that the other option makes.
         let (flag, unknown) = match (run.slots, &run.once) {
             _ if run.on_unavailable != OnUnavailable::Run => return Ok(()),

@@ -35,7 +35,7 @@ mod wait;
 
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::store::{
@@ -91,6 +91,11 @@ impl LocalStore {
             unclaimed: HashMap::new(),
             spent: Vec::new(),
         }
+    }
+
+    /// Where the lock files are.
+    pub(crate) fn path(&self) -> &Path {
+        self.place.path()
     }
 
     /// Our hold for `claim`.

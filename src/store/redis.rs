@@ -50,7 +50,9 @@ mod failure;
 mod line;
 mod link;
 pub(crate) mod node;
+pub(crate) mod probe;
 mod replicas;
+pub(crate) mod rights;
 mod script;
 mod sentinel;
 pub(crate) mod tls;
@@ -252,6 +254,11 @@ impl RedisStore {
             line: None,
             place: None,
         }
+    }
+
+    /// The server that gave the last answer.
+    pub(crate) fn server(&self) -> &Arc<Server> {
+        self.link.server()
     }
 
     fn key(&self, name: &LockName) -> String {

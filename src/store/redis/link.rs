@@ -95,7 +95,7 @@ impl Link {
     }
 
     /// The server that gave the last answer or failed to: an error is about it.
-    pub(super) fn server(&self) -> &Server {
+    pub(super) fn server(&self) -> &Arc<Server> {
         match &self.0 {
             Route::One(line) => line.server(),
             Route::Sentinel(follower) => follower.server(),

@@ -22,6 +22,7 @@ use redis::{Parser, Value};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
+use super::probe::Protection;
 use super::{Address, Server};
 use crate::message::plain;
 use crate::store::StoreError;
@@ -258,6 +259,18 @@ impl Connection {
             any = true;
         }
         Ok(any)
+    }
+
+    /// What protects it. None: nothing, or a session that was resumed without a certificate.
+    pub(super) fn protection(&self) -> Option<Protection> {
+        let Stream::Tls(stream) = &self.stream else {
+            return None;
+        };
+        let certificate = stream.conn.peer_certificates()?.first()?;
+        Some(Protection {
+            protocol: format!("{:?}", stream.conn.protocol_version()?),
+            certificate: certificate.to_vec(),
+        })
     }
 
     /// Becomes readable when something arrives, or when the connection ends.
