@@ -5,8 +5,8 @@
 _tasklock()
 {
     local valued=' --name --url --url-file --key-prefix --store-timeout --tls-ca --tls-cert
-        --tls-key --ttl --wait --slots --min-hold --once-per --once-key --once-attempts --replicas
-        --jitter --conflict-exit-code --lost-exit-code --signal --kill-after --on-lost --max-runtime
+        --tls-key --ttl --wait --slots --min-hold --once-per --once-key --once-attempts
+        --replicas --history --jitter --conflict-exit-code --lost-exit-code --signal --kill-after --on-lost --max-runtime
         --on-unavailable --reason --holder --report --log-format '
     local plain='--nonblock --foreground --quiet --verbose --help --version -n -q -v -h -V -u -w -E -k'
     local store='--name --url --url-file --key-prefix --store-timeout --tls-ca --tls-cert --tls-key

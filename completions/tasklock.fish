@@ -22,7 +22,7 @@ function __tasklock_place
             case '--*=*'
             case --name --url --url-file --key-prefix --store-timeout --tls-ca --tls-cert \
                 --tls-key --ttl --wait --slots --min-hold --once-per --once-key --once-attempts \
-                --replicas --jitter --conflict-exit-code --lost-exit-code --signal --kill-after \
+                --replicas --history --jitter --conflict-exit-code --lost-exit-code --signal --kill-after \
                 --on-lost --max-runtime --on-unavailable --reason --holder --report --log-format
                 set takes_next 1
             case '--*'
@@ -79,6 +79,7 @@ complete -c tasklock -n '__tasklock_at own' -l min-hold -x -d 'Keep the lock thi
 complete -c tasklock -n '__tasklock_at own' -l once-per -x -d 'Once per tick of a schedule with this period'
 complete -c tasklock -n '__tasklock_at own' -l once-key -x -d 'Once per key, such as a date or a release'
 complete -c tasklock -n '__tasklock_at own' -l once-attempts -x -d 'How many runs may try in one tick'
+complete -c tasklock -n '__tasklock_at own' -l history -x -d 'How many runs are remembered'
 complete -c tasklock -n '__tasklock_at own' -l replicas -x -d 'How many replicas must have the lock'
 complete -c tasklock -n '__tasklock_at own' -l jitter -x -d 'Start after a random delay up to this'
 complete -c tasklock -n '__tasklock_at own' -s E -l conflict-exit-code -x -d 'Exit code of a skipped run'

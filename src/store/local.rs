@@ -34,13 +34,16 @@ mod request;
 mod wait;
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::store::past::History;
+use crate::store::pattern::Pattern;
 use crate::store::{
     Acquire, Ask, Claim, End, Grant, Held, LockName, Loss, Once, Refresh, Release, Slot, Status,
-    Store, StoreError, Token, Unlock, Unlocked,
+    Store, StoreError, StoreErrorKind, Token, Unlock, Unlocked,
 };
 use bell::Bell;
 use directory::{Directory, Place};
@@ -221,11 +224,15 @@ impl LocalStore {
 /// Records what the end of a run means for those to come.
 fn note(directory: &Directory, hold: &Hold, claim: &Claim, end: End) -> Result<(), StoreError> {
     match (end, &hold.attempt) {
-        (End::Succeeded { waited }, _) if claim.once != Once::default() => {
+        (End::Ran { outcome, waited }, _)
+            if outcome.is_success() && claim.once != Once::default() =>
+        {
             let asked = Moment::now().before(waited);
             OnceFile::lock(directory, &hold.name)?.succeed(&claim.once, asked)
         }
-        (End::Unstarted, Some(tick)) => OnceFile::lock(directory, &hold.name)?.take_back(tick),
+        (End::Unstarted | End::Withdrawn | End::Skipped, Some(tick)) => {
+            OnceFile::lock(directory, &hold.name)?.take_back(tick)
+        }
         _ => Ok(()),
     }
 }
@@ -323,6 +330,7 @@ impl Store for LocalStore {
             return Ok(Status {
                 slots: vec![Slot::default()],
                 waiting: Some(0),
+                ..Status::default()
             });
         };
         let slot = |look: Option<Look>| {
@@ -337,7 +345,24 @@ impl Store for LocalStore {
         Ok(Status {
             slots: slots.into_iter().map(slot).collect(),
             waiting: u32::try_from(waiting).ok(),
+            ..Status::default()
         })
+    }
+
+    fn history(&mut self, name: &LockName, _timeout: Duration) -> Result<History, StoreError> {
+        Err(StoreError::new(
+            StoreErrorKind::Defect,
+            format!("no history of {name} is kept yet"),
+        ))
+    }
+
+    fn list(
+        &mut self,
+        _pattern: &Pattern,
+        _tell: &mut dyn FnMut(&LockName, &Status) -> ControlFlow<()>,
+        _timeout: Duration,
+    ) -> Result<(), StoreError> {
+        Err(StoreError::new(StoreErrorKind::Defect, "not kept yet"))
     }
 
     fn unlock(

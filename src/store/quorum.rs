@@ -25,16 +25,19 @@ mod nodes;
 mod panel;
 mod tally;
 
+use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use self::contest::Contest;
 pub use self::nodes::Nodes;
 use self::panel::{Bounds, Enough, Panel};
+use super::past::History;
+use super::pattern::Pattern;
 use super::redis::node::{Bid, Keep, Kept, Node, Vote};
 use super::{
     Acquire, Ask, Claim, End, Fence, Grant, LockName, Queued, Refresh, Release, Status, Store,
-    StoreError, Token, Unlock, Unlocked,
+    StoreError, StoreErrorKind, Token, Unlock, Unlocked,
 };
 use crate::clock::{self, Tick};
 
@@ -370,6 +373,22 @@ impl Store for QuorumStore {
         self.panel
             .ask(of_admin(timeout), &mut replies, question, |_| Enough::No);
         decided(tally::looking(&replies))
+    }
+
+    fn history(&mut self, name: &LockName, _timeout: Duration) -> Result<History, StoreError> {
+        Err(StoreError::new(
+            StoreErrorKind::Defect,
+            format!("no history of {name} is kept yet"),
+        ))
+    }
+
+    fn list(
+        &mut self,
+        _pattern: &Pattern,
+        _tell: &mut dyn FnMut(&LockName, &Status) -> ControlFlow<()>,
+        _timeout: Duration,
+    ) -> Result<(), StoreError> {
+        Err(StoreError::new(StoreErrorKind::Defect, "not kept yet"))
     }
 
     fn unlock(

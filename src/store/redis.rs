@@ -57,6 +57,7 @@ pub(crate) mod tls;
 mod wire;
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -75,6 +76,8 @@ use self::line::Line;
 use self::link::Link;
 use self::script::{ACQUIRE, INSPECT, REFRESH, RELEASE, UNLOCK};
 use self::tls::Tls;
+use super::past::History;
+use super::pattern::Pattern;
 use super::{
     Acquire, Ask, Claim, End, Grant, LockName, Refresh, Release, Status, Store, StoreError,
     StoreErrorKind, Token, Unlock, Unlocked,
@@ -494,9 +497,9 @@ impl Store for RedisStore {
         let held = self.place.as_ref().filter(|(of, _)| *of == claim.token);
         let place = held.map_or_else(String::new, |(_, place)| place.to_string());
         let (how, waited) = match end {
-            End::Succeeded { waited } => ("succeeded", waited),
-            End::Failed => ("failed", Duration::ZERO),
-            End::Unstarted => ("unstarted", Duration::ZERO),
+            End::Ran { waited, .. } if end.is_success() => ("succeeded", waited),
+            End::Ran { .. } => ("failed", Duration::ZERO),
+            End::Unstarted | End::Withdrawn | End::Skipped => ("unstarted", Duration::ZERO),
         };
         let args = [
             claim.token.as_str(),
@@ -527,6 +530,22 @@ impl Store for RedisStore {
             args: &[],
         };
         self.step(&script, Limit::new(timeout), answer::status)
+    }
+
+    fn history(&mut self, name: &LockName, _timeout: Duration) -> Result<History, StoreError> {
+        Err(StoreError::new(
+            StoreErrorKind::Defect,
+            format!("no history of {name} is kept yet"),
+        ))
+    }
+
+    fn list(
+        &mut self,
+        _pattern: &Pattern,
+        _tell: &mut dyn FnMut(&LockName, &Status) -> ControlFlow<()>,
+        _timeout: Duration,
+    ) -> Result<(), StoreError> {
+        Err(StoreError::new(StoreErrorKind::Defect, "not kept yet"))
     }
 
     fn unlock(

@@ -384,8 +384,8 @@ impl<'a> LockFile<'a> {
     pub(super) fn release(&self, hold: &Hold, end: End) {
         let released = hold.record.released();
         let record = match end {
-            End::Unstarted => released.warm(),
-            End::Succeeded { .. } | End::Failed => released,
+            End::Ran { .. } => released,
+            End::Unstarted | End::Withdrawn | End::Skipped => released.warm(),
         };
         // A record that still names us is that of a crash: it does no harm.
         let _ = record::write(&hold.file, &record);

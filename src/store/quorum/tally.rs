@@ -414,6 +414,7 @@ pub(super) fn looking(replies: &Replies<Status>) -> Option<Result<Status, StoreE
     Some(Ok(Status {
         slots: slots.collect(),
         waiting: told.iter().filter_map(|status| status.waiting).max(),
+        ..Status::default()
     }))
 }
 

@@ -192,7 +192,11 @@ pub(super) fn status(mut words: Words) -> Option<Status> {
             held: words.held_if_any()?,
         })
     })?;
-    (!slots.is_empty()).then_some(Status { slots, waiting })
+    (!slots.is_empty()).then(|| Status {
+        slots,
+        waiting,
+        ..Status::default()
+    })
 }
 
 pub(super) fn unlocked(mut words: Words) -> Option<Vec<Unlocked>> {

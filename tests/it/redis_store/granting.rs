@@ -1,9 +1,9 @@
 //! What a grant writes, whom it meets, and what it never does.
 
-use tasklock::store::{Acquire, Ask, End, Fence, Slot, StoreErrorKind, Unlock, Unlocked};
+use tasklock::store::{Acquire, Ask, Fence, Slot, StoreErrorKind, Unlock, Unlocked};
 
 use super::{KEY, STATE, claim, short_claim, start, wait_until_free};
-use crate::support::store::{TIMEOUT, TTL, grant, held, inspect, keep, release, unlock};
+use crate::support::store::{FAILED, TIMEOUT, TTL, grant, held, inspect, keep, release, unlock};
 
 #[test]
 fn the_key_is_the_token_and_lives_as_long_as_the_lease() {
@@ -201,7 +201,7 @@ fn a_key_of_another_type_is_named_and_left_alone() {
         for error in [
             store.acquire(&mine, Ask::default(), TIMEOUT).unwrap_err(),
             store.refresh(&mine, &granted, TIMEOUT).unwrap_err(),
-            store.release(&mine, End::Failed, TIMEOUT).unwrap_err(),
+            store.release(&mine, FAILED, TIMEOUT).unwrap_err(),
             store.inspect(&mine.name, TIMEOUT).unwrap_err(),
         ] {
             assert_eq!(error.kind, StoreErrorKind::Misconfigured, "{error}");
