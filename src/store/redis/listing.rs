@@ -107,6 +107,14 @@ impl RedisStore {
                 found.push(lock);
             }
         }
+        // The other key of the same lock.
+        found.retain(|lock: &Found| {
+            let state = Found {
+                by: "state",
+                ..lock.clone()
+            };
+            lock.by == "state" || !seen.contains(&state)
+        });
         let cursor = String::from_utf8_lossy(&cursor).into_owned();
         Ok((found, Some(cursor).filter(|cursor| cursor != "0")))
     }
