@@ -144,6 +144,10 @@ pub struct RunOptions {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub replicas: Option<String>,
 
+    /// How many runs are remembered, 0 to 200 [default: 100]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub history: Option<String>,
+
     /// Start after a random delay up to this [default: 0]
     #[arg(long, value_name = "DUR", allow_negative_numbers = true)]
     pub jitter: Option<String>,

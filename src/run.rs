@@ -107,6 +107,7 @@ impl<'a> Work<'a> {
             min_hold: run.min_hold,
             once: run.once.clone(),
             replicas: run.replicas,
+            history: run.history,
         };
         let timeouts = Timeouts {
             acquire: run.lock.store_timeout,
@@ -214,7 +215,7 @@ impl<'a> Work<'a> {
             Action::Wait { queued, until } => self.waits(queued, until),
             Action::Refresh => self.keeper.send(Request::Refresh),
             Action::Release(end) => self.keeper.send(Request::Release(end)),
-            Action::Withdraw => self.withdraw(),
+            Action::Withdraw(end) => self.withdraw(end),
             Action::Spawn { grant } => return Some(self.spawn(grant)),
             Action::Forward(signal) => self.child.iter().for_each(|child| child.forward(signal)),
             Action::StopTree(signal) => {
@@ -237,15 +238,15 @@ impl<'a> Work<'a> {
 
     /// Takes back a request whose outcome we do not wait for. While the keeper
     /// is inside one, a short-lived thread with a connection of its own does it.
-    fn withdraw(&mut self) {
+    fn withdraw(&mut self, end: End) {
         if !self.keeper.is_busy() {
-            return self.keeper.send(Request::Release(End::Unstarted));
+            return self.keeper.send(Request::Release(end));
         }
         let mut store = self.run.lock.target.open(&self.run.lock.key_prefix);
         let (claim, timeout, post) = (self.claim.clone(), self.timeouts.acquire, self.post.clone());
         let work = move || {
             // Whatever it answers: nobody is left to act on it.
-            let _ = store.release(&claim, End::Unstarted, timeout);
+            let _ = store.release(&claim, end, timeout);
             post.send(Event::Answer(Answer::Withdrawn));
         };
         if thread::Builder::new()

@@ -7,22 +7,27 @@
 
 pub mod local;
 pub mod past;
+pub mod pattern;
 pub mod quorum;
 pub mod redis;
 pub mod target;
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use self::past::{History, PastOutcome, PastRun};
+use self::pattern::Pattern;
 
 /// The longest lock name, in characters.
 const NAME_MAX_CHARS: usize = 200;
 
 /// A valid lock name: 1 to 200 characters, no control characters, no braces
 /// (a brace would move the hash tag that keeps a lock's keys in one Cluster slot).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LockName(String);
 
 impl LockName {
@@ -156,6 +161,8 @@ pub struct Claim {
     /// How many replicas have to acknowledge the grant and each refresh. A store
     /// that has none of its own has no use for it.
     pub replicas: u32,
+    /// How many runs of the lock are remembered after this one, itself among them.
+    pub history: u32,
 }
 
 /// What makes a run unnecessary: an earlier one that succeeded. The default: nothing.
@@ -187,18 +194,31 @@ pub struct Ask {
     pub waited: Duration,
 }
 
-/// How a hold ended.
+/// How a hold, or the wait for one, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The run succeeded; this long ago it was asked for.
-    Succeeded {
-        /// From asking for the run to now.
+    /// The run came to an end.
+    Ran {
+        /// What became of it.
+        outcome: PastOutcome,
+        /// How long ago it was asked for.
         waited: Duration,
     },
-    /// It ran, without success.
-    Failed,
-    /// Nothing was run: neither a minimum hold nor an attempt is left of it.
+    /// The command could not be started: neither a minimum hold nor an attempt
+    /// is left of it, but that it happened is remembered.
     Unstarted,
+    /// Nothing is wanted any more, and nothing is left.
+    Withdrawn,
+    /// The same, because the wait ran out: one more run was skipped.
+    Skipped,
+}
+
+impl End {
+    /// Whether the run did what it was started for.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        matches!(self, End::Ran { outcome, .. } if outcome.is_success())
+    }
 }
 
 /// A lock that is held, as the store granted or last confirmed it.
@@ -327,6 +347,29 @@ pub struct Status {
     pub slots: Vec<Slot>,
     /// How many stand in line. None: the store cannot tell.
     pub waiting: Option<u32>,
+    /// The first of them, at most [`WAITERS_MAX`].
+    pub waiters: Vec<Waiter>,
+    /// The last run that ended, as far as it is remembered.
+    pub last: Option<PastRun>,
+    /// How long ago the last success ended, by the store's clock.
+    pub last_success: Option<Duration>,
+    /// How many runs were skipped since the lock was last granted. A run that
+    /// found its work done already ([`Acquire::Done`]) was not skipped.
+    pub skips: u32,
+}
+
+/// How many of those in line a [`Status`] tells of.
+pub const WAITERS_MAX: usize = 100;
+
+/// Somebody in line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiter {
+    /// Who. None: the store cannot tell.
+    pub holder: Option<Holder>,
+    /// 1 is next.
+    pub place: u32,
+    /// How long it has stood there, by the store's clock. None: the store cannot tell.
+    pub age: Option<Duration>,
 }
 
 /// One place of a lock.
@@ -406,6 +449,30 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError`]: no answer.
     fn inspect(&mut self, name: &LockName, timeout: Duration) -> Result<Status, StoreError>;
+
+    /// The last runs of a lock, and what was skipped in between. Changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]: no answer.
+    fn history(&mut self, name: &LockName, timeout: Duration) -> Result<History, StoreError>;
+
+    /// Tells of every lock that the store knows of and whose name `pattern`
+    /// matches, in no particular order, until `tell` says to stop. Changes nothing.
+    /// Each request on the way takes at most `timeout`.
+    ///
+    /// A lock that is made or forgotten meanwhile may be told of or not; one that
+    /// is there all the time is told of, once, but twice if the server grows its
+    /// tables or a Cluster moves its slot just then. A quorum holds all names in
+    /// memory, as do lock files; a server a page of some thousand.
+    ///
+    /// # Errors
+    /// [`StoreError`]: no answer, so that some may be missing.
+    fn list(
+        &mut self,
+        pattern: &Pattern,
+        tell: &mut dyn FnMut(&LockName, &Status) -> ControlFlow<()>,
+        timeout: Duration,
+    ) -> Result<(), StoreError>;
 
     /// Frees the lock of somebody else, on behalf of `by` (`user@host`): every
     /// place that is held, and says what became of each. A cooldown ends by force only.

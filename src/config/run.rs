@@ -15,7 +15,7 @@ use crate::log::Format;
 use crate::message::Level;
 use crate::signals::Signal;
 use crate::store::target::Target;
-use crate::store::{LockName, Once, Period, quorum};
+use crate::store::{LockName, Once, Period, past, quorum};
 use crate::supervisor::{OnLost, OnUnavailable};
 
 pub(super) const DEFAULT_TTL: Duration = Duration::from_secs(60);
@@ -54,6 +54,8 @@ pub struct Run {
     pub once: Once,
     /// `--replicas`
     pub replicas: u32,
+    /// `--history`
+    pub history: u32,
     /// `--jitter`
     pub jitter: Duration,
     /// `--on-lost`
@@ -107,6 +109,7 @@ impl Reader<'_> {
         let attempts = args.once_attempts.as_deref();
         let attempts = self.number("once_attempts", attempts, 1..=ATTEMPTS_MAX)?;
         let replicas = self.number("replicas", args.replicas.as_deref(), 0..=REPLICAS_MAX)?;
+        let history = self.number("history", args.history.as_deref(), 0..=past::HISTORY_MAX)?;
         let on_lost = [("stop", OnLost::Stop), ("continue", OnLost::Continue)];
         let on_unavailable = [
             ("fail", OnUnavailable::Fail),
@@ -126,6 +129,7 @@ impl Reader<'_> {
                 key: self.once_key(args.once_key.as_deref())?,
             },
             replicas: replicas.unwrap_or(0),
+            history: history.unwrap_or(past::HISTORY_DEFAULT),
             jitter: self
                 .duration("jitter", args.jitter.as_deref())?
                 .unwrap_or(Duration::ZERO),

@@ -125,7 +125,7 @@ impl<'a> Request<'a> {
                 Ok(tick) => hold.attempt = Some(tick),
                 Err(error) => {
                     // Not counted, hence not granted.
-                    self.file(hold.slot).release(&hold, End::Unstarted);
+                    self.file(hold.slot).release(&hold, End::Withdrawn);
                     hold.free();
                     return Err(error);
                 }

@@ -2,28 +2,33 @@
 //! to the scripts and to the requests of this module.
 
 /// What the scripts call, in the words of `ACL SETUSER`.
-pub(crate) const IN_SCRIPTS: [&str; 14] = [
+pub(crate) const IN_SCRIPTS: [&str; 18] = [
     "cluster|keyslot",
     "del",
+    "exists",
     "get",
     "hdel",
     "hget",
     "hmget",
     "hset",
     "info",
+    "lrange",
+    "ltrim",
     "persist",
     "pexpire",
     "pttl",
     "publish",
+    "rpush",
     "set",
     "time",
 ];
 
 /// What is sent beside them.
-pub(crate) const BESIDE: [&str; 9] = [
+pub(crate) const BESIDE: [&str; 10] = [
     "asking",
     "cluster|slots",
     "eval",
+    "evalsha",
     "ping",
     "role",
     "scan",

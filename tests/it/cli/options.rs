@@ -59,6 +59,8 @@ fn options_of_waiting_places_and_schedules_take_their_values_in_every_usual_form
         &["--once-key", "2026-11-23"],
         &["--once-key=release 1.4"],
         &["--replicas", "0"],
+        &["--history", "0"],
+        &["--history=200"],
         &["--jitter", "0"],
         &["--jitter=10ms"],
     ] {

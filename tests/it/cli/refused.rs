@@ -197,6 +197,14 @@ fn every_wrong_value_is_refused_with_its_flag_and_what_would_be_right() {
             ["--once-attempts: \"-2\" is not", "a number from 1 to"],
         ),
         (
+            &["--history", "-1"],
+            ["--history: \"-1\" is not", "a number from 0 to 200"],
+        ),
+        (
+            &["--history", "201"],
+            ["--history: \"201\" is not", "a number from 0 to 200"],
+        ),
+        (
             &["--replicas", "-1"],
             ["--replicas: \"-1\" is not", "a number from 0 to 1000"],
         ),

@@ -2,7 +2,7 @@
 //! of a lock that nobody uses.
 //!
 //! One of them writes: the plain key of that lock, which ends after a second by
-//! itself. `HSET` is tried on that key, where it can only fail: a refusal for want
+//! itself. `HSET` and `RPUSH` are tried on that key, where they can only fail: a refusal for want
 //! of a right comes first. So nothing is left behind, whichever right is missing,
 //! and whatever becomes of us.
 
@@ -12,6 +12,8 @@ use crate::store::redis::probe::{Probe, Refusal};
 
 /// The life of the key that is written, in ms.
 const KEY_LIFE: &str = "1000";
+/// The hash of a script that no server knows.
+const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
 
 /// The commands that are refused, by the words of `ACL SETUSER`, and why. A
 /// refusal to write stands under `set`, whatever the reason.
@@ -31,17 +33,22 @@ pub(super) fn refused(probe: &mut Probe, doctor: &Doctor) -> Vec<(String, Refusa
     let may_set = try_it("set", &["SET", key, "doctor", "PX", KEY_LIFE]);
     if may_set {
         try_it("hset", &["HSET", key, "v", "1"]);
+        try_it("rpush", &["RPUSH", key, "1"]);
     }
     for (name, words) in [
         ("asking", &["ASKING"] as &[&str]),
         ("cluster|keyslot", &["CLUSTER", "KEYSLOT", key]),
         ("cluster|slots", &["CLUSTER", "SLOTS"]),
         ("eval", &["EVAL", "return 1", "1", key]),
+        ("evalsha", &["EVALSHA", NO_SCRIPT, "1", key]),
+        ("exists", &["EXISTS", key]),
         ("get", &["GET", key]),
         ("hdel", &["HDEL", state, ""]),
         ("hget", &["HGET", state, "v"]),
         ("hmget", &["HMGET", state, "v"]),
         ("info", &["INFO", "server"]),
+        ("lrange", &["LRANGE", state, "0", "0"]),
+        ("ltrim", &["LTRIM", state, "0", "0"]),
         ("persist", &["PERSIST", state]),
         ("pexpire", &["PEXPIRE", state, KEY_LIFE]),
         ("ping", &["PING"]),
