@@ -23,7 +23,7 @@ use crate::message::{Message, hide_urls, plain, skip_word};
 use crate::report::{Destination, Report};
 use crate::signals::{Signal, Signals};
 use crate::store::target::Distance;
-use crate::store::{Claim, End, Grant, Holder, Queued, Token, random_hex};
+use crate::store::{Claim, End, Grant, Holder, Lasts, Queued, Token, random_hex};
 use crate::supervisor::{Action, Answer, Event, OnLost, Plan, Supervisor};
 use crate::ui::WaitingLine;
 
@@ -107,6 +107,7 @@ impl<'a> Work<'a> {
             min_hold: run.min_hold,
             once: run.once.clone(),
             replicas: run.replicas,
+            lasts: Lasts::Process,
         };
         let timeouts = Timeouts {
             acquire: run.lock.store_timeout,

@@ -25,12 +25,14 @@
 mod bell;
 mod directory;
 mod file_name;
+mod lease;
 mod line;
 mod lock_file;
 mod once;
 mod patience;
 mod record;
 mod request;
+mod token;
 mod wait;
 
 use std::collections::HashMap;
@@ -39,13 +41,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::store::{
-    Acquire, Ask, Claim, End, Grant, Held, LockName, Loss, Once, Refresh, Release, Slot, Status,
-    Store, StoreError, Token, Unlock, Unlocked,
+    Acquire, Ask, Checked, Claim, End, Grant, Held, Lasts, LockName, Loss, Once, Refresh, Release,
+    Slot, Status, Store, StoreError, Token, Unlock, Unlocked,
 };
 use bell::Bell;
 use directory::{Directory, Place};
 use line::{Line, Waiter};
-use lock_file::{Hold, LockFile, Look};
+use lock_file::{FreedBy, Hold, LockFile, Look};
 use once::OnceFile;
 use patience::Patience;
 use record::Moment;
@@ -64,8 +66,8 @@ pub struct LocalStore {
     silent: Vec<Bell>,
     /// What single tries saw free, and reserved for those in line.
     unclaimed: HashMap<LockName, Unclaimed>,
-    /// Released or withdrawn here. A token never leaves its process while it
-    /// holds a lock, so that memory is enough.
+    /// Released or withdrawn here. Of a hold that outlives its process, which
+    /// others may release, its file remembers that.
     spent: Vec<Token>,
 }
 
@@ -102,10 +104,14 @@ impl LocalStore {
         Directory::find(&self.place)
     }
 
-    /// Keeps the place that was granted.
+    /// Keeps the place that was granted, or leaves it to its lease.
     fn keep(&mut self, hold: Box<Hold>) -> Acquire {
         let grant = hold.grant();
-        self.holds.push(*hold);
+        if hold.is_leased() {
+            hold.free();
+        } else {
+            self.holds.push(*hold);
+        }
         Acquire::Granted(grant)
     }
 
@@ -207,14 +213,17 @@ impl LocalStore {
 
     /// The places of `name` that were ever used, from 0 on, as far as they still exist.
     fn places(directory: &Directory, name: &LockName) -> Result<Vec<Option<Look>>, StoreError> {
+        (0..=Self::last_place(directory, name)?)
+            .map(|slot| LockFile::new(directory, name, slot).look())
+            .collect()
+    }
+
+    fn last_place(directory: &Directory, name: &LockName) -> Result<u32, StoreError> {
         let files = directory.file_names()?;
         let slots = files
             .iter()
             .filter_map(|file| file_name::slot_of(name, file));
-        let last = slots.max().unwrap_or(0);
-        (0..=last)
-            .map(|slot| LockFile::new(directory, name, slot).look())
-            .collect()
+        Ok(slots.max().unwrap_or(0))
     }
 }
 
@@ -244,6 +253,11 @@ impl Store for LocalStore {
             return Ok(Acquire::Granted(hold.grant()));
         }
         let directory = Directory::open(&self.place)?;
+        if claim.lasts == Lasts::Lease
+            && let Some(answer) = token::granted_before(&directory, claim)?
+        {
+            return Ok(answer);
+        }
         let request = Request::new(&directory, claim, ask.waited);
         let mut waits = self.waits.iter();
         match waits.position(|wait| wait.token == claim.token) {
@@ -318,6 +332,43 @@ impl Store for LocalStore {
         answer
     }
 
+    fn check(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        _timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        let directory = self.find()?;
+        directory.map_or(Ok(Checked::NotHeld(None)), |it| {
+            token::check(&it, name, token)
+        })
+    }
+
+    fn extend(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        ttl: Option<Duration>,
+        _timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        let directory = self.find()?;
+        directory.map_or(Ok(Checked::NotHeld(None)), |it| {
+            token::extend(&it, (name, token), ttl)
+        })
+    }
+
+    fn give_back(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        _timeout: Duration,
+    ) -> Result<Release, StoreError> {
+        let directory = self.find()?;
+        directory.map_or(Ok(Release::NotOurs(None)), |it| {
+            token::give_back(&it, name, token)
+        })
+    }
+
     fn inspect(&mut self, name: &LockName, _timeout: Duration) -> Result<Status, StoreError> {
         let Some(directory) = self.find()? else {
             return Ok(Status {
@@ -361,7 +412,7 @@ impl Store for LocalStore {
                         held: Some(held),
                     }),
                 ) => {
-                    file.replace(record)?;
+                    file.replace(record, FreedBy::Force)?;
                     unlocked.push(Unlocked::Freed(held));
                 }
                 (Unlock::Force, Some(look)) if look.cooling_down().is_some() => file.warm()?,

@@ -24,6 +24,7 @@ mod contest;
 mod nodes;
 mod panel;
 mod tally;
+mod token;
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -33,8 +34,8 @@ pub use self::nodes::Nodes;
 use self::panel::{Bounds, Enough, Panel};
 use super::redis::node::{Bid, Keep, Kept, Node, Vote};
 use super::{
-    Acquire, Ask, Claim, End, Fence, Grant, LockName, Queued, Refresh, Release, Status, Store,
-    StoreError, Token, Unlock, Unlocked,
+    Acquire, Ask, Checked, Claim, End, Fence, Grant, LockName, Queued, Refresh, Release, Status,
+    Store, StoreError, Token, Unlock, Unlocked,
 };
 use crate::clock::{self, Tick};
 
@@ -359,6 +360,42 @@ impl Store for QuorumStore {
         }
         self.hold.take_if(|hold| hold.token == claim.token);
         decided(tally::releasing(&replies))
+    }
+
+    fn check(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        let question = |_| {
+            let (name, token) = (name.clone(), token.clone());
+            move |node: &mut Node, timeout| node.check(&name, &token, timeout)
+        };
+        self.ask_of_token(question, timeout)
+    }
+
+    fn extend(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        ttl: Option<Duration>,
+        timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        let question = |_| {
+            let (name, token) = (name.clone(), token.clone());
+            move |node: &mut Node, timeout| node.extend(&name, &token, ttl, timeout)
+        };
+        self.ask_of_token(question, timeout)
+    }
+
+    fn give_back(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        timeout: Duration,
+    ) -> Result<Release, StoreError> {
+        self.give_back_everywhere(name, token, timeout)
     }
 
     fn inspect(&mut self, name: &LockName, timeout: Duration) -> Result<Status, StoreError> {

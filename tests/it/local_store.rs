@@ -14,7 +14,8 @@ use std::time::Duration;
 use nix::unistd::geteuid;
 use tasklock::store::local::LocalStore;
 use tasklock::store::{
-    Acquire, Ask, Claim, End, Fence, Holder, LockName, Once, Refresh, Release, Store, Token, Unlock,
+    Acquire, Ask, Claim, End, Fence, Holder, Lasts, LockName, Once, Refresh, Release, Store, Token,
+    Unlock,
 };
 
 mod sharing;
@@ -73,6 +74,7 @@ fn claim() -> Claim {
         min_hold: Duration::ZERO,
         once: Once::default(),
         replicas: 0,
+        lasts: Lasts::Process,
     }
 }
 

@@ -6,9 +6,8 @@
 //! the kernel's lock and the fence is only ever raised under it, so no decision
 //! of the store depends on an unlocked look being right.
 //!
-//! Unknown fields are kept. Reserved for what must outlive the process: `lease`
-//! (the expiry of a lock held by its token alone) and `history`. The token
-//! itself never stands here: others may read the file.
+//! Unknown fields are kept; reserved is `history`. The token itself never stands
+//! here, but its hash: others may read the file.
 
 use std::fs::{self, File};
 use std::io;
@@ -20,8 +19,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::directory::{Directory, errno_of};
+use super::lease::{Lease, Proof, Spent};
 use crate::clock;
-use crate::store::{Claim, Fence, Holder, StoreError, StoreErrorKind};
+use crate::store::{Claim, Fence, Holder, Lasts, StoreError, StoreErrorKind};
 
 /// The version of the format that this program writes and understands.
 pub(super) const VERSION: u64 = 1;
@@ -119,6 +119,15 @@ pub(super) struct Record {
     /// The minimum hold of that grant. It outlives the holder, and a crash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cooldown: Option<Cooldown>,
+    /// By which whoever has the token is known, while somebody holds the lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) proof: Option<Proof>,
+    /// The hold does not need a process: it ends with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lease: Option<Lease>,
+    /// The tokens that were given back without their process, the last first.
+    #[serde(default, skip_serializing_if = "Spent::is_empty")]
+    pub(super) spent: Spent,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
@@ -138,6 +147,8 @@ impl Record {
             since: now,
             ttl_ms: millis(claim.ttl),
             cooldown,
+            proof: Some(Proof::of(&claim.token)),
+            lease: (claim.lasts == Lasts::Lease).then(|| Lease::of(claim.ttl)),
             ..record
         })
     }
@@ -153,6 +164,12 @@ impl Record {
             since: Moment::default(),
             ttl_ms: 0,
             cooldown: None,
+            proof: None,
+            lease: None,
+            spent: previous
+                .as_ref()
+                .map(|record| record.spent.clone())
+                .unwrap_or_default(),
             rest: previous.map(|record| record.rest).unwrap_or_default(),
         })
     }
@@ -161,6 +178,8 @@ impl Record {
     pub(super) fn released(&self) -> Record {
         Record {
             holder: None,
+            proof: None,
+            lease: None,
             ..self.clone()
         }
     }
@@ -177,6 +196,13 @@ impl Record {
     pub(super) fn cooling_down(&self) -> Option<Duration> {
         let cooldown = self.cooldown.as_ref()?;
         cooldown.remaining(&Moment::now())
+    }
+
+    /// What is left of a hold that needs no process. None: there is none, or it is over.
+    pub(super) fn leased(&self) -> Option<Duration> {
+        self.lease
+            .as_ref()
+            .and_then(|lease| lease.remaining(&Moment::now()))
     }
 
     /// How long ago the lock was granted.

@@ -90,6 +90,7 @@ fn claim(name: &str) -> Claim {
         min_hold: Duration::ZERO,
         once: Once::default(),
         replicas: 0,
+        lasts: Lasts::Process,
     }
 }
 

@@ -2,7 +2,7 @@
 --   4 ms since the run was asked for, 5 public id, 6 period in ms or '', 7 '=' and the once-key, or ''
 -- Answers: released | forgotten | other who (false: nobody has it)
 local me, how = ARGV[1], ARGV[3]
-local repeated = is_gone(me)
+local repeated, withdrawn = has(gone, me), has(gone, '!' .. me)
 local function is_ours(p) return p.key == me or p.owner == me end
 local p = place(tonumber(ARGV[2]) or 0)
 if not is_ours(p) then
@@ -28,7 +28,7 @@ end
 if p.owner == me then p.owner = '' end -- even under the key of another
 -- Recorded even when it held nothing: its ACQUIRE may still be on the way.
 redis.call('HSET', KEYS[2], 'v', '1', 'o' .. p.at, p.owner,
-  'rel', repeated and gone or with(gone, me))
+  'rel', (repeated or withdrawn) and gone or with(gone, ended and me or '!' .. me))
 
 if ended and how == 'succeeded' then
   local asked = math.max(now - tonumber(ARGV[4]), 0)

@@ -8,8 +8,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tasklock::store::redis::TlsFiles;
 use tasklock::store::target::Target;
 use tasklock::store::{
-    Acquire, Ask, Claim, End, Grant, Held, Holder, LockName, Once, Queued, Refresh, Release, Slot,
-    Status, Store, Token, Unlock, Unlocked,
+    Acquire, Ask, Claim, End, Grant, Held, Holder, Lasts, LockName, Once, Queued, Refresh, Release,
+    Slot, Status, Store, Token, Unlock, Unlocked,
 };
 
 use super::PATIENCE;
@@ -72,6 +72,7 @@ pub(crate) fn claim(of: &str, who: &str) -> Claim {
         min_hold: Duration::ZERO,
         once: Once::default(),
         replicas: 0,
+        lasts: Lasts::Process,
     }
 }
 
