@@ -1,5 +1,11 @@
 //! The command line: declarations only. What the values mean is config.rs' business.
 
+mod acquire;
+mod token;
+
+pub use acquire::AcquireArgs;
+pub use token::{CheckArgs, FormArgs, RefreshArgs, TokenArgs};
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -18,12 +24,24 @@ pub fn command() -> Command {
     let unlock = Command::new(UNLOCK)
         .about("Ask the holder of a lock to stop and release it")
         .defer(with_arguments::<UnlockArgs>);
+    let acquire = Command::new(ACQUIRE)
+        .about("Take a lock and leave it held, from one step of a job to another")
+        .defer(with_arguments::<AcquireArgs>);
+    let refresh = Command::new(REFRESH)
+        .about("Let the lease of a lock that is held by its token run from now")
+        .defer(with_arguments::<RefreshArgs>);
+    let release = Command::new(RELEASE)
+        .about("Give back a lock that is held by its token")
+        .defer(with_arguments::<TokenArgs>);
+    let check = Command::new(CHECK)
+        .about("Say whether a lock is still held (exit 0) or not any more (exit 79)")
+        .defer(with_arguments::<CheckArgs>);
     let command = Command::new("tasklock")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Run a command while holding a lock, on this host or across hosts through Redis")
         .override_usage(
             "tasklock [OPTIONS] --name NAME [--] COMMAND [ARG]...\n       \
-             tasklock status|unlock [OPTIONS] NAME",
+             tasklock status|acquire|refresh|release|check|unlock [OPTIONS] NAME",
         )
         .after_help(
             "Exit status: that of COMMAND; 75 skipped (-E changes it); 79 the lock was lost; \
@@ -37,7 +55,8 @@ pub fn command() -> Command {
         // As in flock and timeout, the last of a repeated option counts.
         .args_override_self(true)
         .max_term_width(100);
-    with_arguments::<RunArgs>(command).subcommands([status, unlock])
+    with_arguments::<RunArgs>(command)
+        .subcommands([status, acquire, refresh, release, check, unlock])
 }
 
 /// `command` with the arguments that `T` declares, and its own description.
@@ -48,6 +67,14 @@ fn with_arguments<T: Args>(command: Command) -> Command {
 
 /// The subcommand that looks at a lock.
 pub const STATUS: &str = "status";
+/// The subcommand that takes a lock and leaves it held.
+pub const ACQUIRE: &str = "acquire";
+/// The subcommand that lets its lease run from now.
+pub const REFRESH: &str = "refresh";
+/// The subcommand that gives it back.
+pub const RELEASE: &str = "release";
+/// The subcommand that asks whether it is still held.
+pub const CHECK: &str = "check";
 /// The subcommand that frees the lock of somebody else.
 pub const UNLOCK: &str = "unlock";
 

@@ -1,6 +1,12 @@
 //! The subcommands: one file each.
 
+pub mod acquire;
+pub mod check;
+mod deadline;
+pub mod refresh;
+pub mod release;
 pub mod status;
+mod token;
 pub mod unlock;
 
 use crate::config::Lock;

@@ -1,13 +1,17 @@
 //! From arguments and environment to validated settings. No clap type leaves here.
 
+mod acquire;
 mod reader;
 mod run;
 mod store;
 mod terms;
+mod token;
 mod usage;
 
+pub use acquire::Acquire;
 pub use run::Run;
 pub use store::Lock;
+pub use token::{Form, Owned, Refresh};
 
 use std::ffi::OsString;
 use std::fmt;
@@ -15,7 +19,7 @@ use std::fmt;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, FromArgMatches};
 
-use crate::cli::{self, UnlockArgs};
+use crate::cli::{self, CheckArgs, UnlockArgs};
 use crate::exit::Code;
 use crate::log::Format;
 use crate::store::Unlock;
@@ -28,6 +32,14 @@ pub enum Settings {
     Run(Box<Run>),
     /// Look at a lock.
     Status(Lock),
+    /// Take a lock and leave it held.
+    Acquire(Box<Acquire>),
+    /// Let its lease run from now.
+    Refresh(Box<Refresh>),
+    /// Give it back.
+    Release(Box<Owned>),
+    /// Ask whether it is still held, and say so in any case if true.
+    Check(Box<Owned>, bool),
     /// Free the lock of somebody else.
     Unlock(Lock, Unlock),
     /// `--help` and `--version`: text for standard output.
@@ -104,6 +116,13 @@ fn settings(arguments: &[OsString]) -> Result<Settings, ConfigError> {
                 Unlock::Ask
             };
             Settings::Unlock(reader.lock(args.lock)?, how)
+        }
+        Some(cli::ACQUIRE) => Settings::Acquire(Box::new(reader.acquire(arguments_of(matches)?)?)),
+        Some(cli::REFRESH) => Settings::Refresh(Box::new(reader.refresh(arguments_of(matches)?)?)),
+        Some(cli::RELEASE) => Settings::Release(Box::new(reader.owned(arguments_of(matches)?)?)),
+        Some(cli::CHECK) => {
+            let args = arguments_of::<CheckArgs>(matches)?;
+            Settings::Check(Box::new(reader.owned(args.token)?), args.verbose)
         }
         Some(_) => Settings::Status(reader.lock(arguments_of(matches)?)?),
         None => Settings::Run(Box::new(reader.run(arguments_of(matches)?)?)),

@@ -29,6 +29,7 @@ pub mod lease;
 pub mod log;
 pub mod message;
 pub mod output;
+pub mod pursuit;
 pub mod report;
 pub mod run;
 pub mod signals;
@@ -51,6 +52,10 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> Ending {
         .and_then(|settings| match settings {
             Settings::Run(run) => Ok(run::run(&run)),
             Settings::Status(lock) => commands::status::status(&lock),
+            Settings::Acquire(acquire) => commands::acquire::acquire(&acquire),
+            Settings::Refresh(refresh) => commands::refresh::refresh(&refresh),
+            Settings::Release(owned) => commands::release::release(&owned),
+            Settings::Check(owned, verbose) => commands::check::check(&owned, verbose),
             Settings::Unlock(lock, how) => commands::unlock::unlock(&lock, how),
             Settings::Print(text) => {
                 output::line(text.trim_end());

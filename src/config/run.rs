@@ -21,13 +21,13 @@ use crate::supervisor::{OnLost, OnUnavailable};
 const DEFAULT_TTL: Duration = Duration::from_secs(60);
 /// Below it the defaults that scale with the ttl would be shorter than what a
 /// busy machine needs to schedule us.
-const MIN_TTL: Duration = Duration::from_secs(1);
+pub(super) const MIN_TTL: Duration = Duration::from_secs(1);
 /// No schedule has shorter periods.
 const MIN_PERIOD: Duration = Duration::from_secs(1);
 /// Texts that are stored for people are cut to this many characters.
 const TEXT_MAX_CHARS: usize = 200;
 /// As many places as anybody needs; a store looks at each of them at every request.
-const SLOTS_MAX: u32 = 1000;
+pub(super) const SLOTS_MAX: u32 = 1000;
 /// A failed run may be retried once in each tick.
 const DEFAULT_ATTEMPTS: u32 = 2;
 /// In practice no limit.
@@ -35,7 +35,7 @@ const ATTEMPTS_MAX: u32 = 1_000_000;
 /// The longest key of `--once-key`, in characters: as long as a lock's name.
 const KEY_MAX_CHARS: usize = 200;
 /// More than any server has.
-const REPLICAS_MAX: u32 = 1000;
+pub(super) const REPLICAS_MAX: u32 = 1000;
 
 /// The settings of a run.
 #[derive(Debug)]
@@ -161,7 +161,11 @@ impl Reader<'_> {
         Ok(run)
     }
 
-    fn codes(&self, conflict: Option<&str>, lost: Option<&str>) -> Result<Codes, ConfigError> {
+    pub(super) fn codes(
+        &self,
+        conflict: Option<&str>,
+        lost: Option<&str>,
+    ) -> Result<Codes, ConfigError> {
         let defaults = Codes::default();
         let any = 0..=u8::MAX;
         Ok(Codes {
@@ -209,23 +213,31 @@ impl Reader<'_> {
         Err(self.wrong("once_key", &error))
     }
 
+    pub(super) fn has_replicas(&self, count: u32, target: &Target) -> Result<(), ConfigError> {
+        if count > 0 && matches!(target, Target::Local(_)) {
+            let text = "lock files have no replicas: give the URL of a server with --url";
+            return Err(self.wrong("replicas", text));
+        }
+        Ok(())
+    }
+
+    pub(super) fn fits_target(&self, ttl: Duration, target: &Target) -> Result<(), ConfigError> {
+        if matches!(target, Target::Quorum(_)) && ttl > quorum::TTL_MAX {
+            let most = duration::show(quorum::TTL_MAX);
+            let text = format!("on a quorum a ttl is at most {most}");
+            return Err(self.wrong("ttl", &text));
+        }
+        Ok(())
+    }
+
     /// What is right for itself, but not together.
     fn check(&self, run: &Run) -> Result<(), ConfigError> {
         if run.command.first().is_some_and(|name| name.is_empty()) {
             let text = "COMMAND is empty: give the command to run";
             return Err(ConfigError::usage(text));
         }
-        if run.replicas > 0 && matches!(run.lock.target, Target::Local(_)) {
-            let text = "lock files have no replicas: give the URL of a server with --url";
-            return Err(self.wrong("replicas", text));
-        }
-        if let Target::Quorum(_) = run.lock.target
-            && run.terms.ttl > quorum::TTL_MAX
-        {
-            let most = duration::show(quorum::TTL_MAX);
-            let text = format!("on a quorum a ttl is at most {most}");
-            return Err(self.wrong("ttl", &text));
-        }
+        self.has_replicas(run.replicas, &run.lock.target)?;
+        self.fits_target(run.terms.ttl, &run.lock.target)?;
         // It would break the promise that the other option makes.
         let (flag, unknown) = match (run.slots, &run.once) {
             _ if run.on_unavailable != OnUnavailable::Run => return Ok(()),
@@ -241,7 +253,7 @@ impl Reader<'_> {
 }
 
 /// The first characters of a text, if it has any.
-fn cut(text: String) -> Option<String> {
+pub(super) fn cut(text: String) -> Option<String> {
     let text: String = text.chars().take(TEXT_MAX_CHARS).collect();
     Some(text).filter(|text| !text.is_empty())
 }

@@ -300,13 +300,16 @@ impl Store for LocalStore {
         &mut self,
         claim: &Claim,
         end: End,
-        _timeout: Duration,
+        timeout: Duration,
     ) -> Result<Release, StoreError> {
         let repeated = self.spent.contains(&claim.token);
         if !repeated {
             self.spent.push(claim.token.clone());
         }
         self.waits.retain(|wait| wait.token != claim.token);
+        if claim.lasts == Lasts::Lease {
+            return self.give_back(&claim.name, &claim.token, timeout);
+        }
         let mut holds = self.holds.iter();
         let ours = holds.position(|hold| hold.token == claim.token);
         let hold = ours.map(|place| self.holds.swap_remove(place));
