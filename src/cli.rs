@@ -186,7 +186,7 @@ pub struct RunArgs {
     )]
     pub holder: Option<String>,
 
-    /// Write one JSON line with the outcome to FILE
+    /// Write one JSON line with the outcome to FILE, or to the open descriptor fd:N
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub report: Option<PathBuf>,
 

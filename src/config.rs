@@ -1,6 +1,7 @@
 //! From arguments and environment to validated settings. No clap type leaves here.
 
 mod acquire;
+mod export;
 mod reader;
 mod run;
 mod store;
@@ -9,6 +10,7 @@ mod token;
 mod usage;
 
 pub use acquire::Acquire;
+pub use export::Change;
 pub use run::Run;
 pub use store::Lock;
 pub use token::{Form, Owned, Refresh};

@@ -1,6 +1,7 @@
 //! A run, from the claim to the outcome: the loop that performs what the supervisor decides.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::iter;
@@ -205,20 +206,24 @@ impl<'a> Work<'a> {
             .into_iter()
             .chain(grant.map(|_| self.pursuit.claim.holder.id.clone()));
         let chain = chain.collect::<Vec<_>>().join(",");
-        let token = grant.map(|_| self.pursuit.claim.token.as_str().to_owned());
+        let claim = &self.pursuit.claim;
+        let token = grant.map(|_| claim.token.as_str().to_owned());
         let slot = grant.map(|grant| grant.slot.to_string());
         let slot = slot.filter(|_| self.run.slots.is_some());
         let held = if grant.is_some() { "1" } else { "0" };
+        let variables = [
+            ("TASKLOCK_NAME", Some(claim.name.to_string())),
+            ("TASKLOCK_FENCE", grant.map(|grant| grant.fence.to_string())),
+            ("TASKLOCK_TOKEN", token),
+            ("TASKLOCK_HELD", Some(held.to_owned())),
+            ("TASKLOCK_SLOT", slot),
+            (CHAIN, Some(chain).filter(|chain| !chain.is_empty())),
+        ];
+        let variables = variables.map(|(name, value)| (name, value.map(OsString::from)));
+        let exports = self.run.exports.iter().cloned();
         let start = Start {
             command: &self.run.command,
-            environment: vec![
-                ("TASKLOCK_NAME", Some(self.pursuit.claim.name.to_string())),
-                ("TASKLOCK_FENCE", grant.map(|grant| grant.fence.to_string())),
-                ("TASKLOCK_TOKEN", token),
-                ("TASKLOCK_HELD", Some(held.to_owned())),
-                ("TASKLOCK_SLOT", slot),
-                (CHAIN, Some(chain).filter(|chain| !chain.is_empty())),
-            ],
+            environment: variables.into_iter().chain(exports).collect(),
             group: self.group,
             after_our_death: match self.run.on_lost {
                 OnLost::Stop => AfterOurDeath::Dies,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ConfigError;
+use super::export::Change;
 use super::reader::Reader;
 use super::store::Lock;
 use crate::cli::RunArgs;
@@ -78,6 +79,8 @@ pub struct Run {
     pub log_format: Format,
     /// `-q`, `-v`
     pub log_level: Level,
+    /// What the command is told of the store.
+    pub exports: Vec<Change>,
     /// The command and its arguments, at least one.
     pub command: Vec<OsString>,
 }
@@ -155,6 +158,7 @@ impl Reader<'_> {
                 _ => Level::Debug,
             },
             command: args.command,
+            exports: self.exports(&args.store)?,
             lock: self.store(name, args.store, store_timeout)?,
         };
         self.check(&run)?;

@@ -114,10 +114,13 @@ impl Reader<'_> {
         urls: &[String],
         file: Option<&Path>,
     ) -> Result<(String, Vec<String>), ConfigError> {
-        // In a variable several URLs are separated by spaces, and none is none.
+        // In a variable several URLs are separated by spaces, and none is none. A
+        // directory stands alone, and may have spaces in its name.
         let split = || {
-            urls.iter()
-                .flat_map(|urls| urls.split_whitespace().map(str::to_owned))
+            urls.iter().flat_map(|urls| match urls.trim() {
+                directory if directory.starts_with("local:") => vec![directory.to_owned()],
+                urls => urls.split_whitespace().map(str::to_owned).collect(),
+            })
         };
         let flags = ("url", "url_file");
         match (
