@@ -155,10 +155,7 @@ fn open_already(path: &Path) -> Option<RawFd> {
 #[allow(unsafe_code)]
 fn duplicate(fd: RawFd) -> io::Result<File> {
     // SAFETY: fcntl takes any number, and answers EBADF to one that is not open.
-    let flags = match Errno::result(unsafe { libc::fcntl(fd, libc::F_GETFL) }) {
-        Err(Errno::EBADF) => return Err(io::Error::other("no such descriptor is open")),
-        flags => flags?,
-    };
+    let flags = Errno::result(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
     if flags & libc::O_ACCMODE == libc::O_RDONLY {
         return Err(io::Error::other("that descriptor is open for reading only"));
     }

@@ -3,7 +3,7 @@
 //! from elsewhere the command finds where we found it.
 
 use std::ffi::OsString;
-use std::path;
+use std::path::{self, PathBuf};
 
 use super::ConfigError;
 use super::reader::Reader;
@@ -33,7 +33,9 @@ impl Reader<'_> {
             ("tls_cert", "TASKLOCK_TLS_CERT", &args.tls_cert),
             ("tls_key", "TASKLOCK_TLS_KEY", &args.tls_key),
         ] {
-            if let Some(file) = file.as_ref().filter(|_| self.on_command_line(id)) {
+            // That one is empty is said elsewhere.
+            let given = |file: &&PathBuf| self.on_command_line(id) && !file.as_os_str().is_empty();
+            if let Some(file) = file.as_ref().filter(given) {
                 // The command may look from another directory.
                 let file = path::absolute(file).map_err(|error| self.wrong(id, &plain(&error)))?;
                 changes.push((variable, Some(file.into())));
