@@ -7,7 +7,7 @@ _tasklock()
     local valued=' --name --url --url-file --key-prefix --store-timeout --tls-ca --tls-cert
         --tls-key --ttl --wait --slots --min-hold --once-per --once-key --once-attempts --replicas
         --jitter --conflict-exit-code --lost-exit-code --signal --kill-after --on-lost --max-runtime
-        --on-unavailable --reason --holder --report --log-format '
+        --on-unavailable --reason --holder --report --log-format --token --format '
     local plain='--nonblock --foreground --quiet --verbose --help --version -n -q -v -h -V -u -w -E -k'
     local store='--name --url --url-file --key-prefix --store-timeout --tls-ca --tls-cert --tls-key
         --help -u -h'
@@ -43,7 +43,7 @@ _tasklock()
         elif [[ $word == -?* ]]; then
             # -vE 3 takes the next word, -E3 does not.
             [[ ! $word =~ ^-[nqvhV]*([uwEk])$ ]] || option=-${BASH_REMATCH[1]}
-        elif [[ $first == 1 && $word == @(status|unlock) ]]; then
+        elif [[ $first == 1 && $word == @(status|acquire|refresh|release|check|unlock) ]]; then
             subcommand=$word
         elif [[ ! $subcommand ]]; then
             _tasklock_command "$first"
@@ -73,6 +73,7 @@ _tasklock()
         -w | --wait) mapfile -t COMPREPLY < <(compgen -W 'forever' -- "$value") ;;
         --on-lost) mapfile -t COMPREPLY < <(compgen -W 'stop continue' -- "$value") ;;
         --on-unavailable) mapfile -t COMPREPLY < <(compgen -W 'fail run skip' -- "$value") ;;
+        --format) mapfile -t COMPREPLY < <(compgen -W 'plain json env' -- "$value") ;;
         --log-format) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$value") ;;
         --signal)
             mapfile -t COMPREPLY < <(compgen -W 'TERM INT HUP QUIT KILL USR1 USR2' -- "$value")
@@ -81,14 +82,19 @@ _tasklock()
     if [[ $option ]]; then
         COMPREPLY=("${COMPREPLY[@]#"$before"}")
     elif [[ $word == -* ]]; then
-        local words="$valued $plain"
+        local words="${valued/--token --format/} $plain"
         [[ $subcommand != status ]] || words=$store
         [[ $subcommand != unlock ]] || words="$store --force"
+        [[ $subcommand != release ]] || words="$store --token"
+        [[ $subcommand != check ]] || words="$store --token --verbose -v"
+        [[ $subcommand != refresh ]] || words="$store --token --ttl --format --json"
+        [[ $subcommand != acquire ]] || words="$store --token --ttl --format --json --wait -w
+            --nonblock -n --slots --replicas --conflict-exit-code -E --reason --holder --quiet -q"
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
     elif [[ ! $subcommand ]]; then
         _tasklock_command "$first"
         [[ $first != 1 ]] ||
-            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'status unlock' -- "$word")
+            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'status acquire refresh release check unlock' -- "$word")
     fi
 }
 

@@ -2,12 +2,12 @@
 # It never runs tasklock. COMMAND and its arguments are completed as they would
 # be without tasklock before them.
 
-# Where the cursor is: prints "own", "status", "unlock" or "command", and then,
+# Where the cursor is: prints "own", a subcommand or "command", and then,
 # one a line, the finished words of COMMAND.
 function __tasklock_place
     set -l words (commandline -opc)
     set -e words[1]
-    if contains -- "$words[1]" status unlock
+    if contains -- "$words[1]" status acquire refresh release check unlock
         echo $words[1]
         return
     end
@@ -58,30 +58,39 @@ end
 complete -c tasklock -f
 complete -c tasklock -n '__tasklock_at own command' -a '(__tasklock_command)'
 complete -c tasklock -n 'test (count (commandline -opc)) = 1' -a status -d 'Say whether a lock is free or held'
+complete -c tasklock -n 'test (count (commandline -opc)) = 1' -a acquire -d 'Take a lock and leave it held'
+complete -c tasklock -n 'test (count (commandline -opc)) = 1' -a refresh -d 'Let its lease run from now'
+complete -c tasklock -n 'test (count (commandline -opc)) = 1' -a release -d 'Give it back'
+complete -c tasklock -n 'test (count (commandline -opc)) = 1' -a check -d 'Say whether a lock is still held'
 complete -c tasklock -n 'test (count (commandline -opc)) = 1' -a unlock -d 'Ask the holder to stop and release'
 
-complete -c tasklock -n '__tasklock_at own status unlock' -l name -x -d 'The lock'
-complete -c tasklock -n '__tasklock_at own status unlock' -s u -l url -x -a 'local: redis:// rediss:// unix:/// redis+sentinel:// rediss+sentinel:// redis+cluster:// rediss+cluster://' -d 'Where the lock lives'
-complete -c tasklock -n '__tasklock_at own status unlock' -l url-file -r -F -d 'Read the URL from a file'
-complete -c tasklock -n '__tasklock_at own status unlock' -l key-prefix -x -d 'What stands before the name in Redis'
-complete -c tasklock -n '__tasklock_at own status unlock' -l store-timeout -x -d 'The longest that one request may take'
-complete -c tasklock -n '__tasklock_at own status unlock' -l tls-ca -r -F -d 'Trust the certificates in a file'
-complete -c tasklock -n '__tasklock_at own status unlock' -l tls-cert -r -F -d 'Our own certificate'
-complete -c tasklock -n '__tasklock_at own status unlock' -l tls-key -r -F -d 'The key of our own certificate'
-complete -c tasklock -n '__tasklock_at own status unlock' -s h -l help -d 'Print help'
+complete -c tasklock -n '__tasklock_at own status acquire refresh release check unlock' -l name -x -d 'The lock'
+complete -c tasklock -n '__tasklock_at own status acquire refresh release check unlock' -s u -l url -x -a 'local: redis:// rediss:// unix:/// redis+sentinel:// rediss+sentinel:// redis+cluster:// rediss+cluster://' -d 'Where the lock lives'
+complete -c tasklock -n '__tasklock_at own status acquire refresh release check unlock' -l url-file -r -F -d 'Read the URL from a file'
+complete -c tasklock -n '__tasklock_at own status acquire refresh release check unlock' -l key-prefix -x -d 'What stands before the name in Redis'
+complete -c tasklock -n '__tasklock_at own status acquire refresh release check unlock' -l store-timeout -x -d 'The longest that one request may take'
+complete -c tasklock -n '__tasklock_at own status acquire refresh release check unlock' -l tls-ca -r -F -d 'Trust the certificates in a file'
+complete -c tasklock -n '__tasklock_at own status acquire refresh release check unlock' -l tls-cert -r -F -d 'Our own certificate'
+complete -c tasklock -n '__tasklock_at own status acquire refresh release check unlock' -l tls-key -r -F -d 'The key of our own certificate'
+complete -c tasklock -n '__tasklock_at own status acquire refresh release check unlock' -s h -l help -d 'Print help'
 complete -c tasklock -n '__tasklock_at unlock' -l force -d 'Free it now, though the old job may run on'
 
-complete -c tasklock -n '__tasklock_at own' -l ttl -x -d 'How long the lease outlives its last refresh'
-complete -c tasklock -n '__tasklock_at own' -s w -l wait -x -a forever -d 'Stand in line for the lock this long'
-complete -c tasklock -n '__tasklock_at own' -s n -l nonblock -d 'Try once, the default'
-complete -c tasklock -n '__tasklock_at own' -l slots -x -d 'Take one of N places'
+complete -c tasklock -n '__tasklock_at acquire refresh release check' -l token -x -d 'What proves that the lock is yours'
+complete -c tasklock -n '__tasklock_at acquire refresh' -l format -x -a 'plain json env' -d 'How the answer is written'
+complete -c tasklock -n '__tasklock_at acquire refresh' -l json -d 'The same as --format json'
+complete -c tasklock -n '__tasklock_at check' -s v -l verbose -d 'Say so when the lock is held, too'
+
+complete -c tasklock -n '__tasklock_at own acquire refresh' -l ttl -x -d 'How long the lease outlives its last refresh'
+complete -c tasklock -n '__tasklock_at own acquire' -s w -l wait -x -a forever -d 'Stand in line for the lock this long'
+complete -c tasklock -n '__tasklock_at own acquire' -s n -l nonblock -d 'Try once, the default'
+complete -c tasklock -n '__tasklock_at own acquire' -l slots -x -d 'Take one of N places'
 complete -c tasklock -n '__tasklock_at own' -l min-hold -x -d 'Keep the lock this long from the start'
 complete -c tasklock -n '__tasklock_at own' -l once-per -x -d 'Once per tick of a schedule with this period'
 complete -c tasklock -n '__tasklock_at own' -l once-key -x -d 'Once per key, such as a date or a release'
 complete -c tasklock -n '__tasklock_at own' -l once-attempts -x -d 'How many runs may try in one tick'
-complete -c tasklock -n '__tasklock_at own' -l replicas -x -d 'How many replicas must have the lock'
+complete -c tasklock -n '__tasklock_at own acquire' -l replicas -x -d 'How many replicas must have the lock'
 complete -c tasklock -n '__tasklock_at own' -l jitter -x -d 'Start after a random delay up to this'
-complete -c tasklock -n '__tasklock_at own' -s E -l conflict-exit-code -x -d 'Exit code of a skipped run'
+complete -c tasklock -n '__tasklock_at own acquire' -s E -l conflict-exit-code -x -d 'Exit code of a skipped run'
 complete -c tasklock -n '__tasklock_at own' -l lost-exit-code -x -d 'Exit code after the lock was lost'
 complete -c tasklock -n '__tasklock_at own' -l signal -x -a 'TERM INT HUP QUIT KILL USR1 USR2' -d 'The signal that stops the command'
 complete -c tasklock -n '__tasklock_at own' -s k -l kill-after -x -d 'From that signal to KILL'
@@ -89,10 +98,10 @@ complete -c tasklock -n '__tasklock_at own' -l on-lost -x -a 'stop continue' -d 
 complete -c tasklock -n '__tasklock_at own' -l max-runtime -x -d 'Stop the command after this long'
 complete -c tasklock -n '__tasklock_at own' -l on-unavailable -x -a 'fail run skip' -d 'When the store cannot be reached'
 complete -c tasklock -n '__tasklock_at own' -l foreground -d 'Never give the command its own process group'
-complete -c tasklock -n '__tasklock_at own' -l reason -x -d 'Shown to whoever is skipped'
-complete -c tasklock -n '__tasklock_at own' -l holder -x -d 'Who holds the lock, for people'
+complete -c tasklock -n '__tasklock_at own acquire' -l reason -x -d 'Shown to whoever is skipped'
+complete -c tasklock -n '__tasklock_at own acquire' -l holder -x -d 'Who holds the lock, for people'
 complete -c tasklock -n '__tasklock_at own' -l report -r -F -d 'Write one JSON line with the outcome'
-complete -c tasklock -n '__tasklock_at own' -s q -l quiet -d 'Do not say that a run waits or was skipped'
+complete -c tasklock -n '__tasklock_at own acquire' -s q -l quiet -d 'Do not say that a run waits or was skipped'
 complete -c tasklock -n '__tasklock_at own' -s v -l verbose -d 'Tell of acquire and release; twice: of each refresh'
 complete -c tasklock -n '__tasklock_at own' -l log-format -x -a 'text json' -d 'Form of the messages'
 complete -c tasklock -n '__tasklock_at own' -s V -l version -d 'Print version'

@@ -67,7 +67,7 @@ fn quiet_output_of(words: &[&str], input: &str) -> String {
     out
 }
 
-/// A run (`""`), `status` or `unlock`, with all that clap adds.
+/// A run (`""`) or a subcommand, with all that clap adds.
 fn definition(subcommand: &str) -> clap::Command {
     let mut whole = cli::command();
     whole.build();
@@ -112,6 +112,8 @@ fn variables_of_the_command() -> Words {
     run.expect_code(0);
     let names = run.stdout.lines().filter_map(|line| line.split('=').next());
     names
+        // What it was told of the store has a place of its own.
+        .filter(|name| *name != "TASKLOCK_URL")
         .filter(|name| name.starts_with("TASKLOCK_"))
         .map(str::to_owned)
         .collect()
@@ -149,6 +151,10 @@ fn agree(what: &str, document: &Words, program: &Words) {
 
 /// A section of the man page as it is shown, each paragraph in one long line.
 fn man_section(name: &str) -> String {
+    man_section_of("man/tasklock.1", name)
+}
+
+fn man_section_of(page: &str, name: &str) -> String {
     let groff = [
         "groff",
         "-man",
@@ -157,7 +163,7 @@ fn man_section(name: &str) -> String {
         "-rLL=3000n",
         "-rHY=0",
     ];
-    let shown = output_of(&groff, &text("man/tasklock.1")).0;
+    let shown = output_of(&groff, &text(page)).0;
     let from = shown
         .find(&format!("\n{name}\n"))
         .unwrap_or_else(|| panic!("the man page has no section {name}; groff shows:\n{shown}"));
@@ -229,12 +235,35 @@ fn the_man_page_has_the_subcommands_and_their_options() {
     let mut program = Words::new();
     for name in subcommands().iter().filter(|name| !name.is_empty()) {
         assert!(section.contains(&format!("tasklock {name}")), "{name}");
-        program.extend(flags(name));
+        // One with a page of its own has its options there.
+        if !file(&format!("man/tasklock-{name}.1")).is_file() {
+            program.extend(flags(name));
+        }
     }
     // The section spares the long form of what OPTIONS has described.
     program.remove("--url");
     program.remove("--help");
     agree("COMMANDS", &named, &program);
+}
+
+/// The subcommands for a lock that is held by its token.
+const OF_TOKENS: [&str; 4] = ["acquire", "refresh", "release", "check"];
+
+#[test]
+fn the_pages_of_holding_across_steps_have_their_options_and_no_others() {
+    // Where the lock lives is described in one place.
+    let mut store = flags("status");
+    for own in ["--name", "--help", "-h"] {
+        store.remove(own);
+    }
+    for name in OF_TOKENS {
+        let section = man_section_of(&format!("man/tasklock-{name}.1"), "OPTIONS");
+        let tags = section.lines().filter(|line| line.starts_with("       -"));
+        let words = tags.flat_map(|line| line.split([' ', ',']).map(str::to_owned));
+        let named: Words = words.filter(|word| word.starts_with('-')).collect();
+        let own: Words = flags(name).difference(&store).cloned().collect();
+        agree(name, &named, &own);
+    }
 }
 
 #[test]
@@ -278,6 +307,7 @@ fn the_man_page_gives_the_values_that_the_program_takes() {
 fn the_man_page_has_every_variable_and_no_others() {
     let mut program = variables();
     program.extend(variables_of_the_command());
+    program.extend(variables_in("TASKLOCK_DEADLINE")); // of acquire --format env
     agree(
         "ENVIRONMENT",
         &variables_in(&man_section("ENVIRONMENT")),
@@ -446,10 +476,10 @@ fn the_version_is_the_same_everywhere() {
 
 #[test]
 fn the_man_page_is_clean() {
-    quiet_output_of(
-        &["groff", "-man", "-ww", "-z", "-Tascii"],
-        &text("man/tasklock.1"),
-    );
+    let pages = OF_TOKENS.map(|name| format!("man/tasklock-{name}.1"));
+    for page in pages.into_iter().chain(["man/tasklock.1".to_owned()]) {
+        quiet_output_of(&["groff", "-man", "-ww", "-z", "-Tascii"], &text(&page));
+    }
 }
 
 #[test]

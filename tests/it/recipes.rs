@@ -17,6 +17,7 @@ use crate::support::running::Running;
 use crate::support::scratch::Scratch;
 use crate::support::tasklock::Tasklock;
 
+mod steps;
 mod waiting;
 
 /// The server that the recipes speak of.
@@ -101,6 +102,7 @@ fn the_readme_has_no_recipe_that_is_not_run_here() {
         "cron",
         "fence",
         "github",
+        "github-steps",
         "gitlab",
         "gpu",
         "install",
@@ -110,6 +112,7 @@ fn the_readme_has_no_recipe_that_is_not_run_here() {
         "redis",
         "short",
         "slots",
+        "steps",
         "unlock",
         "wait",
     ];
