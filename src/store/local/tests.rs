@@ -20,6 +20,7 @@ use crate::clock;
 use crate::store::{Done, Fence, Holder, Once, Period, Queued, StoreErrorKind};
 
 mod cooling;
+mod leases;
 mod once;
 mod planted;
 mod slots;
