@@ -1,7 +1,12 @@
 //! The command line: declarations only. What the values mean is config.rs' business.
 
+mod acquire;
 pub mod config;
 mod doctor;
+mod token;
+
+pub use acquire::AcquireArgs;
+pub use token::{CheckArgs, FormArgs, RefreshArgs, TokenArgs};
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -30,12 +35,24 @@ pub fn command() -> Command {
     let doctor = Command::new(DOCTOR)
         .about("Look at the store as a run would find it, and say what to do about it")
         .defer(with_arguments::<DoctorArgs>);
+    let acquire = Command::new(ACQUIRE)
+        .about("Take a lock and leave it held, from one step of a job to another")
+        .defer(with_arguments::<AcquireArgs>);
+    let refresh = Command::new(REFRESH)
+        .about("Let the lease of a lock that is held by its token run from now")
+        .defer(with_arguments::<RefreshArgs>);
+    let release = Command::new(RELEASE)
+        .about("Give back a lock that is held by its token")
+        .defer(with_arguments::<TokenArgs>);
+    let check = Command::new(CHECK)
+        .about("Say whether a lock is still held (exit 0) or not any more (exit 79)")
+        .defer(with_arguments::<CheckArgs>);
     let command = Command::new("tasklock")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Run a command while holding a lock, on this host or across hosts through Redis")
         .override_usage(
             "tasklock [OPTIONS] --name NAME [--] COMMAND [ARG]...\n       \
-             tasklock status|unlock [OPTIONS] NAME\n       \
+             tasklock status|acquire|refresh|release|check|unlock [OPTIONS] NAME\n       \
              tasklock config|doctor [OPTIONS] [NAME]",
         )
         .after_help(
@@ -50,7 +67,9 @@ pub fn command() -> Command {
         // As in flock and timeout, the last of a repeated option counts.
         .args_override_self(true)
         .max_term_width(100);
-    with_arguments::<RunArgs>(command).subcommands([status, unlock, config, doctor])
+    with_arguments::<RunArgs>(command).subcommands([
+        status, acquire, refresh, release, check, unlock, config, doctor,
+    ])
 }
 
 /// `command` with the arguments that `T` declares, and its own description.
@@ -61,6 +80,14 @@ fn with_arguments<T: Args>(command: Command) -> Command {
 
 /// The subcommand that looks at a lock.
 pub const STATUS: &str = "status";
+/// The subcommand that takes a lock and leaves it held.
+pub const ACQUIRE: &str = "acquire";
+/// The subcommand that lets its lease run from now.
+pub const REFRESH: &str = "refresh";
+/// The subcommand that gives it back.
+pub const RELEASE: &str = "release";
+/// The subcommand that asks whether it is still held.
+pub const CHECK: &str = "check";
 /// The subcommand that frees the lock of somebody else.
 pub const UNLOCK: &str = "unlock";
 /// The subcommand that shows the settings.
@@ -197,7 +224,7 @@ pub struct RunOptions {
     )]
     pub holder: Option<String>,
 
-    /// Write one JSON line with the outcome to FILE
+    /// Write one JSON line with the outcome to FILE, or to the open descriptor fd:N
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub report: Option<PathBuf>,
 

@@ -1,8 +1,14 @@
 //! The subcommands: one file each.
 
+pub mod acquire;
+pub mod check;
 pub mod config;
+mod deadline;
 pub mod doctor;
+pub mod refresh;
+pub mod release;
 pub mod status;
+mod token;
 pub mod unlock;
 
 use crate::config::Lock;

@@ -1,18 +1,24 @@
 //! From arguments and environment to validated settings. No clap type leaves here.
 
+mod acquire;
 mod doctor;
 mod effective;
+mod export;
 mod files;
 mod reader;
 mod run;
 mod store;
 mod terms;
+mod token;
 mod usage;
 
+pub use acquire::Acquire;
 pub use doctor::Doctor;
 pub use effective::{Effective, Setting};
+pub use export::Change;
 pub use run::Run;
 pub use store::Lock;
+pub use token::{Form, Owned, Refresh};
 
 use std::ffi::OsString;
 use std::fmt;
@@ -22,7 +28,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 
 use crate::cli::config::ConfigArgs;
-use crate::cli::{self, RunArgs, UnlockArgs};
+use crate::cli::{self, CheckArgs, RunArgs, UnlockArgs};
 use crate::exit::Code;
 use crate::log::Format;
 use crate::store::Unlock;
@@ -36,10 +42,18 @@ pub enum Settings {
     Run(Box<Run>),
     /// Look at a lock.
     Status(Lock),
+    /// Take a lock and leave it held.
+    Acquire(Box<Acquire>),
+    /// Let its lease run from now.
+    Refresh(Box<Refresh>),
+    /// Give it back.
+    Release(Box<Owned>),
+    /// Ask whether it is still held, and say so in any case if true.
+    Check(Box<Owned>, bool),
     /// Free the lock of somebody else.
     Unlock(Lock, Unlock),
     /// Show the settings.
-    Config(Effective, Form),
+    Config(Effective, Layout),
     /// Look at the store.
     Doctor(Box<Doctor>),
     /// `--help` and the like: text for standard output.
@@ -48,7 +62,7 @@ pub enum Settings {
 
 /// How the settings are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum Layout {
     /// As the text of a configuration file.
     Toml,
     /// As JSON.
@@ -119,10 +133,12 @@ fn settings(arguments: &[OsString]) -> Result<Settings, ConfigError> {
         None => (None, &matches),
     };
     let files = Files::read(named_file(matches)?)?;
+    let inherited = subcommand.and_then(token::inherited_name);
     let name = ["name", "operand"].iter().find_map(|id| {
         let name = matches.try_get_one::<String>(id).ok()?;
         name.map(String::as_str)
     });
+    let name = name.or(inherited.as_deref());
     let reader = Reader {
         matches,
         files: &files,
@@ -146,14 +162,25 @@ fn of_subcommand(subcommand: Option<&str>, reader: Reader<'_>) -> Result<Setting
             };
             Settings::Unlock(reader.lock(args.lock)?, how)
         }
+        Some(cli::ACQUIRE) => Settings::Acquire(Box::new(reader.acquire(arguments_of(matches)?)?)),
+        Some(cli::REFRESH) => Settings::Refresh(Box::new(reader.refresh(arguments_of(matches)?)?)),
+        Some(cli::RELEASE) => Settings::Release(Box::new(reader.owned(arguments_of(matches)?)?)),
+        Some(cli::CHECK) => {
+            let args = arguments_of::<CheckArgs>(matches)?;
+            Settings::Check(Box::new(reader.owned(args.token)?), args.verbose)
+        }
         Some(cli::CONFIG) => {
             let args = arguments_of::<ConfigArgs>(matches)?;
             if args.names {
                 let names: Vec<_> = reader.files.names().into_iter().collect();
                 return Ok(Settings::Print(names.join("\n")));
             }
-            let form = if args.json { Form::Json } else { Form::Toml };
-            Settings::Config(reader.effective(args)?, form)
+            let layout = if args.json {
+                Layout::Json
+            } else {
+                Layout::Toml
+            };
+            Settings::Config(reader.effective(args)?, layout)
         }
         Some(cli::DOCTOR) => Settings::Doctor(Box::new(reader.doctor(arguments_of(matches)?)?)),
         Some(_) => Settings::Status(reader.lock(arguments_of(matches)?)?),

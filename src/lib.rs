@@ -29,6 +29,7 @@ pub mod lease;
 pub mod log;
 pub mod message;
 pub mod output;
+pub mod pursuit;
 pub mod report;
 pub mod run;
 pub mod signals;
@@ -39,7 +40,7 @@ pub mod ui;
 
 use std::ffi::OsString;
 
-use config::{ConfigError, Form, Settings};
+use config::{ConfigError, Layout, Settings};
 use exit::{Code, Ending};
 use log::Format;
 use store::StoreError;
@@ -51,9 +52,13 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> Ending {
         .and_then(|settings| match settings {
             Settings::Run(run) => Ok(run::run(&run)),
             Settings::Status(lock) => commands::status::status(&lock),
+            Settings::Acquire(acquire) => commands::acquire::acquire(&acquire),
+            Settings::Refresh(refresh) => commands::refresh::refresh(&refresh),
+            Settings::Release(owned) => commands::release::release(&owned),
+            Settings::Check(owned, verbose) => commands::check::check(&owned, verbose),
             Settings::Unlock(lock, how) => commands::unlock::unlock(&lock, how),
-            Settings::Config(settings, Form::Toml) => Ok(commands::config::toml(&settings)),
-            Settings::Config(settings, Form::Json) => Ok(commands::config::json(&settings)),
+            Settings::Config(settings, Layout::Toml) => Ok(commands::config::toml(&settings)),
+            Settings::Config(settings, Layout::Json) => Ok(commands::config::json(&settings)),
             Settings::Doctor(doctor) => Ok(commands::doctor::doctor(&doctor)),
             Settings::Print(text) => {
                 text.trim_end().lines().for_each(output::line);

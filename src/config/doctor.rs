@@ -33,7 +33,7 @@ impl Reader<'_> {
         let ttl = self.at_least("ttl", args.ttl.as_deref(), MIN_TTL)?;
         let terms = self.terms(ttl.unwrap_or(DEFAULT_TTL), None, store_timeout)?;
         let lock = self.store(name, args.store, store_timeout)?;
-        self.check_ttl(&lock, &terms)?;
+        self.fits_target(terms.ttl, &lock.target)?;
         Ok(Doctor {
             lock,
             is_named: given.is_some(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ConfigError;
+use super::export::Change;
 use super::reader::Reader;
 use super::store::Lock;
 use crate::cli::RunOptions;
@@ -27,7 +28,7 @@ const MIN_PERIOD: Duration = Duration::from_secs(1);
 /// Texts that are stored for people are cut to this many characters.
 const TEXT_MAX_CHARS: usize = 200;
 /// As many places as anybody needs; a store looks at each of them at every request.
-const SLOTS_MAX: u32 = 1000;
+pub(super) const SLOTS_MAX: u32 = 1000;
 /// A failed run may be retried once in each tick.
 const DEFAULT_ATTEMPTS: u32 = 2;
 /// In practice no limit.
@@ -35,7 +36,7 @@ const ATTEMPTS_MAX: u32 = 1_000_000;
 /// The longest key of `--once-key`, in characters: as long as a lock's name.
 const KEY_MAX_CHARS: usize = 200;
 /// More than any server has.
-const REPLICAS_MAX: u32 = 1000;
+pub(super) const REPLICAS_MAX: u32 = 1000;
 
 /// The settings of a run.
 #[derive(Debug)]
@@ -80,8 +81,8 @@ pub struct Run {
     pub log_format: Format,
     /// `-q`, `-v`
     pub log_level: Level,
-    /// The configuration file that was named, as an absolute path.
-    pub config: Option<String>,
+    /// What the command is told of the store.
+    pub exports: Vec<Change>,
     /// The command and its arguments, at least one.
     pub command: Vec<OsString>,
 }
@@ -109,7 +110,6 @@ impl Reader<'_> {
         let attempts = args.once_attempts.as_deref();
         let attempts = self.number("once_attempts", attempts, 1..=ATTEMPTS_MAX)?;
         let replicas = self.number("replicas", args.replicas.as_deref(), 0..=REPLICAS_MAX)?;
-        let history = self.number("history", args.history.as_deref(), 0..=past::HISTORY_MAX)?;
         let on_lost = [("stop", OnLost::Stop), ("continue", OnLost::Continue)];
         let on_unavailable = [
             ("fail", OnUnavailable::Fail),
@@ -117,6 +117,7 @@ impl Reader<'_> {
             ("skip", OnUnavailable::Skip),
         ];
         let formats = [("text", Format::Text), ("json", Format::Json)];
+        let exports = self.exports(&args.store)?;
         let run = Run {
             terms,
             wait: wait.unwrap_or(Duration::ZERO),
@@ -129,7 +130,7 @@ impl Reader<'_> {
                 key: self.once_key(args.once_key.as_deref())?,
             },
             replicas: replicas.unwrap_or(0),
-            history: history.unwrap_or(past::HISTORY_DEFAULT),
+            history: self.history(args.history.as_deref())?,
             jitter: self
                 .duration("jitter", args.jitter.as_deref())?
                 .unwrap_or(Duration::ZERO),
@@ -167,15 +168,25 @@ impl Reader<'_> {
                 (_, 1) => Level::Info,
                 _ => Level::Debug,
             },
-            config: self.files.named.clone(),
             command,
+            exports,
             lock: self.store(name, args.store, store_timeout)?,
         };
         self.check(&run)?;
         Ok(run)
     }
 
-    fn codes(&self, conflict: Option<&str>, lost: Option<&str>) -> Result<Codes, ConfigError> {
+    /// How many runs are remembered.
+    pub(super) fn history(&self, text: Option<&str>) -> Result<u32, ConfigError> {
+        let history = self.number("history", text, 0..=past::HISTORY_MAX)?;
+        Ok(history.unwrap_or(past::HISTORY_DEFAULT))
+    }
+
+    pub(super) fn codes(
+        &self,
+        conflict: Option<&str>,
+        lost: Option<&str>,
+    ) -> Result<Codes, ConfigError> {
         let defaults = Codes::default();
         let any = 0..=u8::MAX;
         Ok(Codes {
@@ -223,11 +234,17 @@ impl Reader<'_> {
         Err(self.wrong("once_key", &error))
     }
 
+    pub(super) fn has_replicas(&self, count: u32, target: &Target) -> Result<(), ConfigError> {
+        if count > 0 && matches!(target, Target::Local(_)) {
+            let text = "lock files have no replicas: give the URL of a server with --url";
+            return Err(self.wrong("replicas", text));
+        }
+        Ok(())
+    }
+
     /// Whether the store takes leases of this ttl.
-    pub(super) fn check_ttl(&self, lock: &Lock, terms: &Terms) -> Result<(), ConfigError> {
-        if let Target::Quorum(_) = lock.target
-            && terms.ttl > quorum::TTL_MAX
-        {
+    pub(super) fn fits_target(&self, ttl: Duration, target: &Target) -> Result<(), ConfigError> {
+        if matches!(target, Target::Quorum(_)) && ttl > quorum::TTL_MAX {
             let most = duration::show(quorum::TTL_MAX);
             let text = format!("on a quorum a ttl is at most {most}");
             return Err(self.wrong("ttl", &text));
@@ -241,11 +258,8 @@ impl Reader<'_> {
             let text = "COMMAND is empty: give the command to run";
             return Err(ConfigError::usage(text));
         }
-        if run.replicas > 0 && matches!(run.lock.target, Target::Local(_)) {
-            let text = "lock files have no replicas: give the URL of a server with --url";
-            return Err(self.wrong("replicas", text));
-        }
-        self.check_ttl(&run.lock, &run.terms)?;
+        self.has_replicas(run.replicas, &run.lock.target)?;
+        self.fits_target(run.terms.ttl, &run.lock.target)?;
         // It would break the promise that the other option makes.
         let (flag, unknown) = match (run.slots, &run.once) {
             _ if run.on_unavailable != OnUnavailable::Run => return Ok(()),
@@ -261,7 +275,7 @@ impl Reader<'_> {
 }
 
 /// The first characters of a text, if it has any.
-fn cut(text: &str) -> Option<String> {
+pub(super) fn cut(text: &str) -> Option<String> {
     let text: String = text.chars().take(TEXT_MAX_CHARS).collect();
     Some(text).filter(|text| !text.is_empty())
 }

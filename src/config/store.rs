@@ -132,10 +132,14 @@ impl Reader<'_> {
                 return Err(ConfigError::config(text));
             }
             (Source::Flag, _) => urls.to_vec(),
-            // In a variable several URLs are separated by spaces.
+            // In a variable several URLs are separated by spaces. A directory stands
+            // alone, and may have spaces in its name.
             (Source::Variable, _) => urls
                 .iter()
-                .flat_map(|urls| urls.split_whitespace().map(str::to_owned))
+                .flat_map(|urls| match urls.trim() {
+                    directory if directory.starts_with("local:") => vec![directory.to_owned()],
+                    urls => urls.split_whitespace().map(str::to_owned).collect(),
+                })
                 .collect(),
             (Source::File(value), _) => value.texts.clone(),
             (Source::Default, _) => Vec::new(),

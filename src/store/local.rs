@@ -27,6 +27,7 @@ mod bell;
 mod directory;
 mod file_name;
 mod history;
+mod lease;
 mod line;
 mod listing;
 mod lock_file;
@@ -34,6 +35,7 @@ mod once;
 mod patience;
 mod record;
 mod request;
+mod token;
 mod wait;
 
 use std::collections::HashMap;
@@ -45,14 +47,14 @@ use std::time::Duration;
 use crate::store::past::{HISTORY_MAX, History, PastOutcome};
 use crate::store::pattern::Pattern;
 use crate::store::{
-    Acquire, Ask, Claim, End, Grant, Held, LockName, Loss, Once, Refresh, Release, Slot, Status,
-    Store, StoreError, Token, Unlock, Unlocked,
+    Acquire, Ask, Checked, Claim, End, Grant, Held, Lasts, LockName, Loss, Once, Refresh, Release,
+    Slot, Status, Store, StoreError, Token, Unlock, Unlocked,
 };
 use bell::Bell;
 use directory::{Directory, Place};
 use history::{Past, RunsFile};
 use line::Line;
-use lock_file::{Hold, LockFile, Look};
+use lock_file::{FreedBy, Hold, LockFile, Look};
 use once::OnceFile;
 use patience::Patience;
 use record::Moment;
@@ -71,8 +73,8 @@ pub struct LocalStore {
     silent: Vec<Bell>,
     /// What single tries saw free, and reserved for those in line.
     unclaimed: HashMap<LockName, Unclaimed>,
-    /// Released or withdrawn here. A token never leaves its process while it
-    /// holds a lock, so that memory is enough.
+    /// Released or withdrawn here. Of a hold that outlives its process, which
+    /// others may release, its file remembers that.
     spent: Vec<Token>,
 }
 
@@ -114,10 +116,14 @@ impl LocalStore {
         Directory::find(&self.place)
     }
 
-    /// Keeps the place that was granted.
+    /// Keeps the place that was granted, or leaves it to its lease.
     fn keep(&mut self, hold: Box<Hold>) -> Acquire {
         let grant = hold.grant();
-        self.holds.push(*hold);
+        if hold.is_leased() {
+            hold.free();
+        } else {
+            self.holds.push(*hold);
+        }
         Acquire::Granted(grant)
     }
 
@@ -267,6 +273,11 @@ impl Store for LocalStore {
             return Ok(Acquire::Granted(hold.grant()));
         }
         let directory = Directory::open(&self.place)?;
+        if claim.lasts == Lasts::Lease
+            && let Some(answer) = token::granted_before(&directory, claim)?
+        {
+            return Ok(answer);
+        }
         let request = Request::new(&directory, claim, ask.waited);
         let mut waits = self.waits.iter();
         match waits.position(|wait| wait.token == claim.token) {
@@ -309,7 +320,7 @@ impl Store for LocalStore {
         &mut self,
         claim: &Claim,
         end: End,
-        _timeout: Duration,
+        timeout: Duration,
     ) -> Result<Release, StoreError> {
         let repeated = self.spent.contains(&claim.token);
         if !repeated {
@@ -320,6 +331,9 @@ impl Store for LocalStore {
             && let Ok(Some(directory)) = self.find()
         {
             RunsFile::new(&directory, &claim.name).skipped(&claim.holder);
+        }
+        if claim.lasts == Lasts::Lease {
+            return self.give_back(&claim.name, &claim.token, timeout);
         }
         let mut holds = self.holds.iter();
         let ours = holds.position(|hold| hold.token == claim.token);
@@ -344,6 +358,43 @@ impl Store for LocalStore {
         }
         self.silent.clear();
         answer
+    }
+
+    fn check(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        _timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        let directory = self.find()?;
+        directory.map_or(Ok(Checked::NotHeld(None)), |it| {
+            token::check(&it, name, token)
+        })
+    }
+
+    fn extend(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        ttl: Option<Duration>,
+        _timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        let directory = self.find()?;
+        directory.map_or(Ok(Checked::NotHeld(None)), |it| {
+            token::extend(&it, (name, token), ttl)
+        })
+    }
+
+    fn give_back(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        _timeout: Duration,
+    ) -> Result<Release, StoreError> {
+        let directory = self.find()?;
+        directory.map_or(Ok(Release::NotOurs(None)), |it| {
+            token::give_back(&it, name, token)
+        })
     }
 
     fn inspect(&mut self, name: &LockName, _timeout: Duration) -> Result<Status, StoreError> {
@@ -402,7 +453,7 @@ impl Store for LocalStore {
                     }),
                 ) => {
                     let lost = record.clone();
-                    file.replace(record)?;
+                    file.replace(record, FreedBy::Force)?;
                     if let Some(lost) = &lost {
                         let runs = RunsFile::new(&directory, name);
                         runs.ended((lost, slot), PastOutcome::Lost, HISTORY_MAX);

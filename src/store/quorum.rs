@@ -25,6 +25,7 @@ mod nodes;
 mod panel;
 mod past;
 mod tally;
+mod token;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -38,8 +39,8 @@ use super::past::History;
 use super::pattern::Pattern;
 use super::redis::node::{Bid, Keep, Kept, Node, Vote};
 use super::{
-    Acquire, Ask, Claim, End, Fence, Grant, LockName, Queued, Refresh, Release, Status, Store,
-    StoreError, Token, Unlock, Unlocked,
+    Acquire, Ask, Checked, Claim, End, Fence, Grant, LockName, Queued, Refresh, Release, Status,
+    Store, StoreError, Token, Unlock, Unlocked,
 };
 use crate::clock::{self, Tick};
 
@@ -377,6 +378,42 @@ impl Store for QuorumStore {
         }
         self.hold.take_if(|hold| hold.token == claim.token);
         decided(tally::releasing(&replies))
+    }
+
+    fn check(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        let question = |_| {
+            let (name, token) = (name.clone(), token.clone());
+            move |node: &mut Node, timeout| node.check(&name, &token, timeout)
+        };
+        self.ask_of_token(question, timeout)
+    }
+
+    fn extend(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        ttl: Option<Duration>,
+        timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        let question = |_| {
+            let (name, token) = (name.clone(), token.clone());
+            move |node: &mut Node, timeout| node.extend(&name, &token, ttl, timeout)
+        };
+        self.ask_of_token(question, timeout)
+    }
+
+    fn give_back(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        timeout: Duration,
+    ) -> Result<Release, StoreError> {
+        self.give_back_everywhere(name, token, timeout)
     }
 
     fn inspect(&mut self, name: &LockName, timeout: Duration) -> Result<Status, StoreError> {

@@ -33,7 +33,7 @@
 //! | `i` + id | its ticket, in line since, its details as JSON |
 //! | `g0`, `u` | on a node of a quorum: token, set of nodes and round of the grant; rounds that were taken back |
 //! | `off` | the last 8 tokens that were freed by force, like `rel` |
-//! | `rel` | the last 8 tokens that were released or withdrawn, newest first, with commas: never granted again |
+//! | `rel` | the last 8 tokens that were released or withdrawn, newest first, with commas: never granted again; with `!` before one that held nothing then |
 //! | `os`, `ok` | when the last success was asked for, and the last once-key that succeeded |
 //! | `oa` | when the first attempt of this tick was asked for, a colon, how many there were |
 //! | `r`, `rs` | the record of the last run that ended (see `runs.lua`); when a success last ended |
@@ -84,13 +84,13 @@ use self::answer::Words;
 use self::eval::Eval;
 use self::line::Line;
 use self::link::Link;
-use self::script::{ACQUIRE, HISTORY, INSPECT, REFRESH, RELEASE, UNLOCK};
+use self::script::{ACQUIRE, CHECK, EXTEND, GIVE_BACK, HISTORY, INSPECT, REFRESH, RELEASE, UNLOCK};
 use self::tls::Tls;
 use super::past::{History, PastOutcome};
 use super::pattern::Pattern;
 use super::{
-    Acquire, Ask, Claim, End, Grant, LockName, Refresh, Release, Status, Store, StoreError,
-    StoreErrorKind, Token, Unlock, Unlocked,
+    Acquire, Ask, Checked, Claim, End, Grant, LockName, Refresh, Release, Status, Store,
+    StoreError, StoreErrorKind, Token, Unlock, Unlocked,
 };
 
 /// Where a server is and how to log in.
@@ -558,6 +558,53 @@ impl Store for RedisStore {
         // Whatever came of it: who releases does not wait any more.
         self.line = None;
         answer
+    }
+
+    fn check(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        let script = Script {
+            text: CHECK,
+            name,
+            mark: None,
+            args: &[token.as_str()],
+        };
+        self.step(&script, Limit::new(timeout), answer::checked)
+    }
+
+    fn extend(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        ttl: Option<Duration>,
+        timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        let ttl = ttl.map_or_else(String::new, millis);
+        let script = Script {
+            text: EXTEND,
+            name,
+            mark: None,
+            args: &[token.as_str(), &ttl],
+        };
+        self.step(&script, Limit::new(timeout), answer::extended)
+    }
+
+    fn give_back(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        timeout: Duration,
+    ) -> Result<Release, StoreError> {
+        let script = Script {
+            text: GIVE_BACK,
+            name,
+            mark: None,
+            args: &[token.as_str()],
+        };
+        self.step(&script, Limit::new(timeout), answer::release)
     }
 
     fn inspect(&mut self, name: &LockName, timeout: Duration) -> Result<Status, StoreError> {

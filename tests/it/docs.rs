@@ -112,6 +112,8 @@ fn variables_of_the_command() -> Words {
     run.expect_code(0);
     let names = run.stdout.lines().filter_map(|line| line.split('=').next());
     names
+        // What it was told of the store has a place of its own.
+        .filter(|name| *name != "TASKLOCK_URL")
         .filter(|name| name.starts_with("TASKLOCK_"))
         .map(str::to_owned)
         .collect()
@@ -244,6 +246,26 @@ fn the_man_page_has_the_subcommands_and_their_options() {
     agree("COMMANDS", &named, &program);
 }
 
+/// The subcommands for a lock that is held by its token.
+const OF_TOKENS: [&str; 4] = ["acquire", "refresh", "release", "check"];
+
+#[test]
+fn the_pages_of_holding_across_steps_have_their_options_and_no_others() {
+    // Where the lock lives is described in one place.
+    let mut store = flags("status");
+    for own in ["--name", "--help", "-h"] {
+        store.remove(own);
+    }
+    for name in OF_TOKENS {
+        let section = man_section_of(&format!("man/tasklock-{name}.1"), "OPTIONS");
+        let tags = section.lines().filter(|line| line.starts_with("       -"));
+        let words = tags.flat_map(|line| line.split([' ', ',']).map(str::to_owned));
+        let named: Words = words.filter(|word| word.starts_with('-')).collect();
+        let own: Words = flags(name).difference(&store).cloned().collect();
+        agree(name, &named, &own);
+    }
+}
+
 #[test]
 fn the_page_of_config_has_the_options_that_it_adds_to_those_of_a_run() {
     let section = man_section_of("man/tasklock-config.1", "OPTIONS");
@@ -318,6 +340,7 @@ fn the_man_page_gives_the_values_that_the_program_takes() {
 fn the_man_page_has_every_variable_and_no_others() {
     let mut program = variables();
     program.extend(variables_of_the_command());
+    program.extend(variables_in("TASKLOCK_DEADLINE")); // of acquire --format env
     agree(
         "ENVIRONMENT",
         &variables_in(&man_section("ENVIRONMENT")),
@@ -486,7 +509,15 @@ fn the_version_is_the_same_everywhere() {
 
 #[test]
 fn the_man_pages_are_clean() {
-    for page in ["tasklock.1", "tasklock-config.1", "tasklock.toml.5"] {
+    let of_tokens = OF_TOKENS.map(|name| format!("tasklock-{name}.1"));
+    let others = [
+        "tasklock.1",
+        "tasklock-config.1",
+        "tasklock-doctor.1",
+        "tasklock.toml.5",
+    ];
+    let pages = others.map(str::to_owned).into_iter().chain(of_tokens);
+    for page in pages {
         let groff = ["groff", "-man", "-ww", "-z", "-Tascii"];
         quiet_output_of(&groff, &text(&format!("man/{page}")));
     }

@@ -15,7 +15,8 @@ use std::time::Duration;
 use nix::unistd::geteuid;
 use tasklock::store::local::LocalStore;
 use tasklock::store::{
-    Acquire, Ask, Claim, Fence, Holder, LockName, Once, Refresh, Release, Store, Token, Unlock,
+    Acquire, Ask, Claim, Fence, Holder, Lasts, LockName, Once, Refresh, Release, Store, Token,
+    Unlock,
 };
 
 mod sharing;
@@ -75,6 +76,7 @@ fn claim() -> Claim {
         once: Once::default(),
         replicas: 0,
         history: 100,
+        lasts: Lasts::Process,
     }
 }
 

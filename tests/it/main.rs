@@ -20,6 +20,7 @@ mod quorum;
 mod recipes;
 mod redis_store;
 mod sentinel;
+mod steps;
 mod store_contract;
 mod supervision;
 mod support;

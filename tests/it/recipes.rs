@@ -18,6 +18,7 @@ use crate::support::scratch::Scratch;
 use crate::support::tasklock::Tasklock;
 
 mod configured;
+mod steps;
 mod waiting;
 
 /// The server that the recipes speak of.
@@ -103,6 +104,7 @@ fn the_readme_has_no_recipe_that_is_not_run_here() {
         "cron",
         "fence",
         "github",
+        "github-steps",
         "gitlab",
         "gpu",
         "install",
@@ -113,6 +115,7 @@ fn the_readme_has_no_recipe_that_is_not_run_here() {
         "redis",
         "short",
         "slots",
+        "steps",
         "unlock",
         "wait",
     ];

@@ -22,6 +22,7 @@ mod remembering;
 mod schedules;
 mod slots;
 mod telling;
+mod tokens;
 mod unlocking;
 mod waiting;
 
@@ -146,6 +147,24 @@ macro_rules! promises_of {
                     a_pattern_chooses_among_the_names
                     long_and_hostile_names_are_listed_as_they_are
                     a_list_ends_when_it_is_told_to
+                }
+                tokens {
+                    a_hold_outlives_whoever_took_it
+                    whoever_has_the_token_checks_extends_and_gives_back
+                    a_wrong_token_changes_nothing_and_hears_who_has_the_lock
+                    a_free_lock_is_held_by_no_token
+                    the_same_token_is_granted_again_with_the_same_fence
+                    giving_back_twice_is_giving_back_once
+                    a_token_that_was_given_back_is_never_granted_again
+                    a_lease_that_has_ended_is_lost_though_nobody_took_the_lock
+                    a_lease_that_is_extended_does_not_end
+                    a_lock_that_was_taken_over_is_left_alone_by_its_old_token
+                    an_administrator_who_asks_is_heard_and_the_lease_not_extended
+                    force_frees_it_and_its_token_holds_nothing_any_more
+                    places_are_found_by_their_tokens
+                    the_lock_of_a_run_is_known_by_its_token_and_can_be_taken_from_it
+                    who_waits_gets_it_when_it_is_given_back
+                    who_waits_gets_it_when_its_lease_ends
                 }
                 telling {
                     looking_changes_nothing

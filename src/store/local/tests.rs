@@ -21,6 +21,7 @@ use crate::store::past::PastOutcome;
 use crate::store::{Done, Fence, Holder, Once, Period, Queued, StoreErrorKind};
 
 mod cooling;
+mod leases;
 mod once;
 mod planted;
 mod slots;
@@ -104,6 +105,7 @@ fn claim(name: &str) -> Claim {
         once: Once::default(),
         replicas: 0,
         history: 100,
+        lasts: Lasts::Process,
     }
 }
 

@@ -122,7 +122,9 @@ impl Wait {
             };
             let until_cool = refusal.cooling_down.map(|remaining| remaining + AGAIN_MIN);
             let until_passed_over = refusal.reserved.map(|left| left + AGAIN_MIN);
-            let ask_in = [until_cool, until_passed_over].into_iter().flatten();
+            let until_ended = refusal.lease.map(|left| left + AGAIN_MIN);
+            let ask_in = [until_cool, until_passed_over, until_ended];
+            let ask_in = ask_in.into_iter().flatten();
             return Ok(Turn::Queued(Queued {
                 held: refusal.held,
                 place: u32::try_from(before.len() + 1).ok(),

@@ -179,7 +179,7 @@ fn refusal(answers: &[&Acquire], needed: usize) -> (Acquire, bool) {
 }
 
 /// The holder that most of these name, and how many do.
-fn most_named<'a>(held: impl Iterator<Item = &'a Held>) -> Option<(&'a Held, usize)> {
+pub(super) fn most_named<'a>(held: impl Iterator<Item = &'a Held>) -> Option<(&'a Held, usize)> {
     let all: Vec<&Held> = held.collect();
     let named = |one: &Held| all.iter().filter(|other| is_same(one, other)).count();
     all.iter()

@@ -9,8 +9,8 @@ use redis::Value;
 
 use super::past;
 use crate::store::{
-    Acquire, Done, Fence, Grant, Held, Holder, Loss, Queued, Refresh, Release, Slot, Status,
-    Unlocked, Waiter,
+    Acquire, Checked, Done, Fence, Grant, Held, Holder, Loss, Queued, Refresh, Release, Slot,
+    Status, Tenure, Unlocked, Waiter,
 };
 
 /// How many characters of an error of the server's are shown.
@@ -195,6 +195,39 @@ pub(super) fn release(mut words: Words) -> Option<Release> {
         "released" => Release::Released,
         "forgotten" => Release::Forgotten,
         "other" => Release::NotOurs(words.held_if_any()?),
+        _ => return None,
+    })
+}
+
+pub(super) fn checked(mut words: Words) -> Option<Checked> {
+    Some(match words.text()?.as_str() {
+        "held" => Checked::Held(Tenure {
+            slot: words.number()?,
+            ttl: words.millis()?,
+            remaining: words.millis_if_any()?,
+        }),
+        "revoked" => Checked::Revoked { by: words.text()? },
+        "other" => Checked::NotHeld(words.held_if_any()?),
+        _ => return None,
+    })
+}
+
+pub(super) fn extended(mut words: Words) -> Option<Checked> {
+    Some(match words.text()?.as_str() {
+        "held" | "retaken" => {
+            // The end is of the server's clock, which nobody needs who has the ttl.
+            words.number::<u64>()?;
+            let (slot, ttl) = (words.number()?, words.millis()?);
+            Checked::Held(Tenure {
+                slot,
+                ttl,
+                remaining: Some(ttl),
+            })
+        }
+        "revoked" => Checked::Revoked { by: words.text()? },
+        "taken" => Checked::NotHeld(Some(words.held()?)),
+        "moved" | "expired" => Checked::NotHeld(None),
+        "other" => Checked::NotHeld(words.held_if_any()?),
         _ => return None,
     })
 }

@@ -16,8 +16,8 @@ use super::{Limit, RedisStore, Script, Server, details, millis, once_key, per_mi
 use crate::store::past::History;
 use crate::store::pattern::Pattern;
 use crate::store::{
-    Acquire, Ask, Claim, End, Fence, Grant, Held, LockName, Refresh, Release, Status, Store,
-    StoreError, Unlock, Unlocked,
+    Acquire, Ask, Checked, Claim, End, Fence, Grant, Held, LockName, Refresh, Release, Status,
+    Store, StoreError, Token, Unlock, Unlocked,
 };
 
 /// What a round says to every node, besides the claim.
@@ -291,6 +291,38 @@ impl Node {
         timeout: Duration,
     ) -> Result<Release, StoreError> {
         self.store.release(claim, end, timeout)
+    }
+
+    /// See [`Store::check`].
+    pub(crate) fn check(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        self.store.check(name, token, timeout)
+    }
+
+    /// See [`Store::extend`]. A node that does not know the token is not healed: what
+    /// it would have to be told of the hold only the process knows that was granted it.
+    pub(crate) fn extend(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        ttl: Option<Duration>,
+        timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        self.store.extend(name, token, ttl, timeout)
+    }
+
+    /// See [`Store::give_back`].
+    pub(crate) fn give_back(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        timeout: Duration,
+    ) -> Result<Release, StoreError> {
+        self.store.give_back(name, token, timeout)
     }
 
     /// See [`Store::inspect`].

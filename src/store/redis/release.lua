@@ -5,7 +5,7 @@
 local me, how = ARGV[1], ARGV[3]
 local is_success = how == 'exit:0' or how == 'released'
 local is_run = how ~= 'withdrawn' and how ~= 'skipped'
-local repeated = is_gone(me)
+local repeated, withdrawn = has(gone, me), has(gone, '!' .. me)
 local function is_ours(p) return p.key == me or p.owner == me end
 local p = place(tonumber(ARGV[2]) or 0)
 if not is_ours(p) then
@@ -37,7 +37,7 @@ end
 if p.owner == me then p.owner = '' end -- even under the key of another
 -- Recorded even when it held nothing: its ACQUIRE may still be on the way.
 redis.call('HSET', KEYS[2], 'v', '1', 'o' .. p.at, p.owner,
-  'rel', repeated and gone or with(gone, me))
+  'rel', (repeated or withdrawn) and gone or with(gone, ended and me or '!' .. me))
 
 if ended and is_success then
   local asked = math.max(now - tonumber(ARGV[4]), 0)

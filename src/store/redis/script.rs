@@ -19,6 +19,10 @@ macro_rules! script {
 pub(super) const ACQUIRE: &str = script!("state.lua" "line.lua" "runs.lua" "acquire.lua");
 pub(super) const REFRESH: &str = script!("state.lua" "refresh.lua");
 pub(super) const RELEASE: &str = script!("state.lua" "line.lua" "runs.lua" "release.lua");
+pub(super) const CHECK: &str = script!("state.lua" "token.lua" "check.lua");
+pub(super) const EXTEND: &str = script!("state.lua" "token.lua" "extend.lua" "refresh.lua");
+pub(super) const GIVE_BACK: &str =
+    script!("state.lua" "token.lua" "line.lua" "runs.lua" "give_back.lua" "release.lua");
 pub(super) const INSPECT: &str = script!("state.lua" "line.lua" "runs.lua" "inspect.lua");
 pub(super) const HISTORY: &str = script!("state.lua" "line.lua" "runs.lua" "history.lua");
 pub(super) const UNLOCK: &str = script!("state.lua" "line.lua" "runs.lua" "unlock.lua");
@@ -74,6 +78,9 @@ mod tests {
             ACQUIRE,
             REFRESH,
             RELEASE,
+            CHECK,
+            EXTEND,
+            GIVE_BACK,
             INSPECT,
             HISTORY,
             UNLOCK,

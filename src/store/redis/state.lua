@@ -116,7 +116,8 @@ local function has(list, token)
   return list ~= '' and string.find(',' .. list .. ',', ',' .. token .. ',', 1, true) ~= nil
 end
 
-local function is_gone(token) return has(gone, token) end
+-- Released, or withdrawn ('!') before it held anything that it could have released.
+local function is_gone(token) return has(gone, token) or has(gone, '!' .. token) end
 
 -- The list with this token in front, of the last eight.
 local function with(list, token)

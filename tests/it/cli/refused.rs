@@ -301,18 +301,17 @@ fn missing_words_are_asked_for() {
     refused(
         &run(&[]),
         64,
-        &["missing --name NAME and COMMAND", "status, unlock"],
+        &[
+            "missing --name NAME and COMMAND",
+            "or a subcommand (status, ",
+        ],
     );
     refused(
         &run(&["--url", &url, "true"]),
         64,
         &["missing --name NAME: "],
     );
-    refused(
-        &run(&["statos", "x"]),
-        64,
-        &["a subcommand (status, unlock, config, doctor) as the first word"],
-    );
+    refused(&run(&["statos", "x"]), 64, &[" doctor) as the first word"]);
     refused(&run(&["-q", "status", "x"]), 64, &["as the first word"]);
     refused(
         &run(&["status"]),

@@ -9,8 +9,8 @@ use tasklock::store::past::{self, PastOutcome};
 use tasklock::store::redis::TlsFiles;
 use tasklock::store::target::Target;
 use tasklock::store::{
-    Acquire, Ask, Claim, End, Grant, Held, Holder, LockName, Once, Queued, Refresh, Release, Slot,
-    Status, Store, Token, Unlock, Unlocked,
+    Acquire, Ask, Claim, End, Grant, Held, Holder, Lasts, LockName, Once, Queued, Refresh, Release,
+    Slot, Status, Store, Token, Unlock, Unlocked,
 };
 
 use super::PATIENCE;
@@ -88,6 +88,7 @@ pub(crate) fn claim(of: &str, who: &str) -> Claim {
         once: Once::default(),
         replicas: 0,
         history: past::HISTORY_DEFAULT,
+        lasts: Lasts::Process,
     }
 }
 
