@@ -8,7 +8,9 @@ _tasklock()
         --tls-key --ttl --wait --slots --min-hold --once-per --once-key --once-attempts
         --replicas --history --jitter --conflict-exit-code --lost-exit-code --signal --kill-after --on-lost --max-runtime
         --on-unavailable --reason --holder --report --log-format '
+    local valued_of_subcommands=' --max-age --format --limit '
     local plain='--nonblock --foreground --quiet --verbose --help --version -n -q -v -h -V -u -w -E -k'
+    local subcommands='status list history unlock'
     local store='--name --url --url-file --key-prefix --store-timeout --tls-ca --tls-cert --tls-key
         --help -u -h'
 
@@ -40,10 +42,11 @@ _tasklock()
             :
         elif [[ $word == --* ]]; then
             [[ " ${valued//$'\n'/ } " != *" $word "* ]] || option=$word
+            [[ ! $subcommand || $valued_of_subcommands != *" $word "* ]] || option=$word
         elif [[ $word == -?* ]]; then
             # -vE 3 takes the next word, -E3 does not.
             [[ ! $word =~ ^-[nqvhV]*([uwEk])$ ]] || option=-${BASH_REMATCH[1]}
-        elif [[ $first == 1 && $word == @(status|unlock) ]]; then
+        elif [[ $first == 1 && " $subcommands " == *" $word "* ]]; then
             subcommand=$word
         elif [[ ! $subcommand ]]; then
             _tasklock_command "$first"
@@ -73,6 +76,7 @@ _tasklock()
         -w | --wait) mapfile -t COMPREPLY < <(compgen -W 'forever' -- "$value") ;;
         --on-lost) mapfile -t COMPREPLY < <(compgen -W 'stop continue' -- "$value") ;;
         --on-unavailable) mapfile -t COMPREPLY < <(compgen -W 'fail run skip' -- "$value") ;;
+        --format) mapfile -t COMPREPLY < <(compgen -W 'table json prometheus' -- "$value") ;;
         --log-format) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$value") ;;
         --signal)
             mapfile -t COMPREPLY < <(compgen -W 'TERM INT HUP QUIT KILL USR1 USR2' -- "$value")
@@ -82,13 +86,17 @@ _tasklock()
         COMPREPLY=("${COMPREPLY[@]#"$before"}")
     elif [[ $word == -* ]]; then
         local words="$valued $plain"
-        [[ $subcommand != status ]] || words=$store
-        [[ $subcommand != unlock ]] || words="$store --force"
+        case $subcommand in
+            status) words="$store --max-age --json" ;;
+            list) words="$store --json --format --watch" ;;
+            history) words="$store --limit --json" ;;
+            unlock) words="$store --no-wait --force --yes" ;;
+        esac
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
     elif [[ ! $subcommand ]]; then
         _tasklock_command "$first"
         [[ $first != 1 ]] ||
-            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'status unlock' -- "$word")
+            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$subcommands" -- "$word")
     fi
 }
 

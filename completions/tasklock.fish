@@ -2,12 +2,14 @@
 # It never runs tasklock. COMMAND and its arguments are completed as they would
 # be without tasklock before them.
 
-# Where the cursor is: prints "own", "status", "unlock" or "command", and then,
+set -g __tasklock_subcommands status list history unlock
+
+# Where the cursor is: prints "own", the name of a subcommand or "command", and then,
 # one a line, the finished words of COMMAND.
 function __tasklock_place
     set -l words (commandline -opc)
     set -e words[1]
-    if contains -- "$words[1]" status unlock
+    if contains -- "$words[1]" $__tasklock_subcommands
         echo $words[1]
         return
     end
@@ -57,18 +59,27 @@ end
 
 complete -c tasklock -f
 complete -c tasklock -n '__tasklock_at own command' -a '(__tasklock_command)'
-complete -c tasklock -n 'test (count (commandline -opc)) = 1' -a status -d 'Say whether a lock is free or held'
+complete -c tasklock -n 'test (count (commandline -opc)) = 1' -a status -d 'Say who holds a lock, and who waits'
+complete -c tasklock -n 'test (count (commandline -opc)) = 1' -a list -d 'List all locks'
+complete -c tasklock -n 'test (count (commandline -opc)) = 1' -a history -d 'Show the last runs of a lock'
 complete -c tasklock -n 'test (count (commandline -opc)) = 1' -a unlock -d 'Ask the holder to stop and release'
 
-complete -c tasklock -n '__tasklock_at own status unlock' -l name -x -d 'The lock'
-complete -c tasklock -n '__tasklock_at own status unlock' -s u -l url -x -a 'local: redis:// rediss:// unix:/// redis+sentinel:// rediss+sentinel:// redis+cluster:// rediss+cluster://' -d 'Where the lock lives'
-complete -c tasklock -n '__tasklock_at own status unlock' -l url-file -r -F -d 'Read the URL from a file'
-complete -c tasklock -n '__tasklock_at own status unlock' -l key-prefix -x -d 'What stands before the name in Redis'
-complete -c tasklock -n '__tasklock_at own status unlock' -l store-timeout -x -d 'The longest that one request may take'
-complete -c tasklock -n '__tasklock_at own status unlock' -l tls-ca -r -F -d 'Trust the certificates in a file'
-complete -c tasklock -n '__tasklock_at own status unlock' -l tls-cert -r -F -d 'Our own certificate'
-complete -c tasklock -n '__tasklock_at own status unlock' -l tls-key -r -F -d 'The key of our own certificate'
-complete -c tasklock -n '__tasklock_at own status unlock' -s h -l help -d 'Print help'
+complete -c tasklock -n '__tasklock_at own $__tasklock_subcommands' -l name -x -d 'The lock'
+complete -c tasklock -n '__tasklock_at own $__tasklock_subcommands' -s u -l url -x -a 'local: redis:// rediss:// unix:/// redis+sentinel:// rediss+sentinel:// redis+cluster:// rediss+cluster://' -d 'Where the lock lives'
+complete -c tasklock -n '__tasklock_at own $__tasklock_subcommands' -l url-file -r -F -d 'Read the URL from a file'
+complete -c tasklock -n '__tasklock_at own $__tasklock_subcommands' -l key-prefix -x -d 'What stands before the name in Redis'
+complete -c tasklock -n '__tasklock_at own $__tasklock_subcommands' -l store-timeout -x -d 'The longest that one request may take'
+complete -c tasklock -n '__tasklock_at own $__tasklock_subcommands' -l tls-ca -r -F -d 'Trust the certificates in a file'
+complete -c tasklock -n '__tasklock_at own $__tasklock_subcommands' -l tls-cert -r -F -d 'Our own certificate'
+complete -c tasklock -n '__tasklock_at own $__tasklock_subcommands' -l tls-key -r -F -d 'The key of our own certificate'
+complete -c tasklock -n '__tasklock_at own $__tasklock_subcommands' -s h -l help -d 'Print help'
+complete -c tasklock -n '__tasklock_at status' -l max-age -x -d 'Exit 1 unless the last success is younger'
+complete -c tasklock -n '__tasklock_at status list history' -l json -d 'Print JSON'
+complete -c tasklock -n '__tasklock_at list' -l format -x -a 'table json prometheus' -d 'How the locks are told'
+complete -c tasklock -n '__tasklock_at list' -l watch -d 'Keep the table up to date'
+complete -c tasklock -n '__tasklock_at history' -l limit -x -d 'Only the last N runs'
+complete -c tasklock -n '__tasklock_at unlock' -l no-wait -d 'Only ask'
+complete -c tasklock -n '__tasklock_at unlock' -l yes -d 'With --force: do not ask first'
 complete -c tasklock -n '__tasklock_at unlock' -l force -d 'Free it now, though the old job may run on'
 
 complete -c tasklock -n '__tasklock_at own' -l ttl -x -d 'How long the lease outlives its last refresh'

@@ -1,5 +1,15 @@
 //! The command line: declarations only. What the values mean is config.rs' business.
 
+mod history;
+mod list;
+mod status;
+mod unlock;
+
+pub use history::HistoryArgs;
+pub use list::ListArgs;
+pub use status::StatusArgs;
+pub use unlock::UnlockArgs;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -14,16 +24,22 @@ use clap::{Args, Command, ValueHint};
 pub fn command() -> Command {
     let status = Command::new(STATUS)
         .about("Say whether a lock is free (exit 0) or held, and by whom (exit 75)")
-        .defer(with_arguments::<LockArgs>);
+        .defer(with_arguments::<StatusArgs>);
+    let list = Command::new(LIST)
+        .about("List all locks: who holds them, who waits, how the last run ended")
+        .defer(with_arguments::<ListArgs>);
+    let history = Command::new(HISTORY)
+        .about("Show the last runs of a lock, how long they took and how they ended")
+        .defer(with_arguments::<HistoryArgs>);
     let unlock = Command::new(UNLOCK)
-        .about("Ask the holder of a lock to stop and release it")
+        .about("Ask the holder of a lock to stop, and wait until it has released the lock")
         .defer(with_arguments::<UnlockArgs>);
     let command = Command::new("tasklock")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Run a command while holding a lock, on this host or across hosts through Redis")
         .override_usage(
             "tasklock [OPTIONS] --name NAME [--] COMMAND [ARG]...\n       \
-             tasklock status|unlock [OPTIONS] NAME",
+             tasklock status|list|history|unlock [OPTIONS] [NAME]",
         )
         .after_help(
             "Exit status: that of COMMAND; 75 skipped (-E changes it); 79 the lock was lost; \
@@ -37,7 +53,7 @@ pub fn command() -> Command {
         // As in flock and timeout, the last of a repeated option counts.
         .args_override_self(true)
         .max_term_width(100);
-    with_arguments::<RunArgs>(command).subcommands([status, unlock])
+    with_arguments::<RunArgs>(command).subcommands([status, list, history, unlock])
 }
 
 /// `command` with the arguments that `T` declares, and its own description.
@@ -48,6 +64,10 @@ fn with_arguments<T: Args>(command: Command) -> Command {
 
 /// The subcommand that looks at a lock.
 pub const STATUS: &str = "status";
+/// The subcommand that lists all locks.
+pub const LIST: &str = "list";
+/// The subcommand that shows the last runs of a lock.
+pub const HISTORY: &str = "history";
 /// The subcommand that frees the lock of somebody else.
 pub const UNLOCK: &str = "unlock";
 
@@ -244,18 +264,6 @@ pub struct StoreArgs {
     /// The key of our own certificate
     #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_KEY", hide_env_values = true, value_hint = ValueHint::FilePath, value_parser = path())]
     pub tls_key: Option<PathBuf>,
-}
-
-/// The arguments of `unlock`.
-#[derive(Debug, Args)]
-pub struct UnlockArgs {
-    /// Which lock.
-    #[command(flatten)]
-    pub lock: LockArgs,
-
-    /// Free it now, though the old job may run on until its next refresh
-    #[arg(long)]
-    pub force: bool,
 }
 
 /// A lock, for the subcommands that look at one.

@@ -1,13 +1,21 @@
 //! From arguments and environment to validated settings. No clap type leaves here.
 
+mod history;
+mod list;
 mod reader;
 mod run;
+mod status;
 mod store;
 mod terms;
+mod unlock;
 mod usage;
 
+pub use history::History;
+pub use list::{Form, List};
 pub use run::Run;
-pub use store::Lock;
+pub use status::{Status, View};
+pub use store::{Lock, Place};
+pub use unlock::{Unlock, Way};
 
 use std::ffi::OsString;
 use std::fmt;
@@ -15,10 +23,9 @@ use std::fmt;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, FromArgMatches};
 
-use crate::cli::{self, UnlockArgs};
+use crate::cli;
 use crate::exit::Code;
 use crate::log::Format;
-use crate::store::Unlock;
 use reader::Reader;
 
 /// What was asked for.
@@ -26,10 +33,14 @@ use reader::Reader;
 pub enum Settings {
     /// Run a command under a lock.
     Run(Box<Run>),
-    /// Look at a lock.
-    Status(Lock),
+    /// Look at locks.
+    Status(Status),
+    /// Look at all locks.
+    List(List),
+    /// Look at the past runs of a lock.
+    History(History),
     /// Free the lock of somebody else.
-    Unlock(Lock, Unlock),
+    Unlock(Unlock),
     /// `--help` and `--version`: text for standard output.
     Print(String),
 }
@@ -96,16 +107,10 @@ fn settings(arguments: &[OsString]) -> Result<Settings, ConfigError> {
     };
     let reader = Reader { matches };
     Ok(match subcommand {
-        Some(cli::UNLOCK) => {
-            let args = arguments_of::<UnlockArgs>(matches)?;
-            let how = if args.force {
-                Unlock::Force
-            } else {
-                Unlock::Ask
-            };
-            Settings::Unlock(reader.lock(args.lock)?, how)
-        }
-        Some(_) => Settings::Status(reader.lock(arguments_of(matches)?)?),
+        Some(cli::LIST) => Settings::List(reader.list(arguments_of(matches)?)?),
+        Some(cli::HISTORY) => Settings::History(reader.history(arguments_of(matches)?)?),
+        Some(cli::UNLOCK) => Settings::Unlock(reader.unlock(arguments_of(matches)?)?),
+        Some(_) => Settings::Status(reader.status(arguments_of(matches)?)?),
         None => Settings::Run(Box::new(reader.run(arguments_of(matches)?)?)),
     })
 }

@@ -35,7 +35,9 @@ pub mod signals;
 pub(crate) mod spawn;
 pub mod store;
 pub mod supervisor;
+pub mod terminal;
 pub mod ui;
+pub mod wall;
 
 use std::ffi::OsString;
 
@@ -50,8 +52,10 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> Ending {
         .map_err(anyhow::Error::from)
         .and_then(|settings| match settings {
             Settings::Run(run) => Ok(run::run(&run)),
-            Settings::Status(lock) => commands::status::status(&lock),
-            Settings::Unlock(lock, how) => commands::unlock::unlock(&lock, how),
+            Settings::Status(status) => commands::status::status(&status),
+            Settings::List(list) => commands::list::list(&list),
+            Settings::History(history) => commands::history::history(&history),
+            Settings::Unlock(unlock) => commands::unlock::unlock(&unlock),
             Settings::Print(text) => {
                 output::line(text.trim_end());
                 Ok(Code::Ok.into())

@@ -149,6 +149,11 @@ fn agree(what: &str, document: &Words, program: &Words) {
 
 /// A section of the man page as it is shown, each paragraph in one long line.
 fn man_section(name: &str) -> String {
+    section_of_page("tasklock", name)
+}
+
+/// The same of another page.
+fn section_of_page(page: &str, name: &str) -> String {
     let groff = [
         "groff",
         "-man",
@@ -157,10 +162,10 @@ fn man_section(name: &str) -> String {
         "-rLL=3000n",
         "-rHY=0",
     ];
-    let shown = output_of(&groff, &text("man/tasklock.1")).0;
+    let shown = output_of(&groff, &text(&format!("man/{page}.1"))).0;
     let from = shown
         .find(&format!("\n{name}\n"))
-        .unwrap_or_else(|| panic!("the man page has no section {name}; groff shows:\n{shown}"));
+        .unwrap_or_else(|| panic!("{page}(1) has no section {name}; groff shows:\n{shown}"));
     let section = &shown[from + name.len() + 2..];
     let end = section
         .match_indices('\n')
@@ -218,23 +223,59 @@ fn the_man_page_has_the_options_of_a_run_and_no_others() {
     agree("OPTIONS", &named, &flags(""));
 }
 
-#[test]
-fn the_man_page_has_the_subcommands_and_their_options() {
-    let section = man_section("COMMANDS");
-    let named: Words = section
-        .split([' ', ',', '\n', '.'])
+/// The words of a section that are options.
+fn options_in(section: &str) -> Words {
+    section
+        .split([' ', ',', '\n', '.', '[', '=', ';', ':'])
         .filter(|word| word.starts_with('-') && word.len() > 1)
         .map(str::to_owned)
-        .collect();
-    let mut program = Words::new();
+        .collect()
+}
+
+#[test]
+fn every_subcommand_has_a_man_page_with_its_options_and_no_others() {
+    let commands = man_section("COMMANDS");
     for name in subcommands().iter().filter(|name| !name.is_empty()) {
-        assert!(section.contains(&format!("tasklock {name}")), "{name}");
-        program.extend(flags(name));
+        let page = format!("tasklock-{name}");
+        assert!(commands.contains(&format!("{page}(1)")), "{page}");
+        let mut program = flags(name);
+        // The pages spare the long form of what tasklock(1) has described.
+        program.remove("--url");
+        program.remove("--help");
+        let named = options_in(&section_of_page(&page, "OPTIONS"));
+        agree(&page, &named, &program);
+        let unknown: Vec<_> = long_options(&section_of_page(&page, "EXAMPLES"))
+            .into_iter()
+            .filter(|word| !program.contains(word))
+            .collect();
+        assert!(unknown.is_empty(), "{page}: {unknown:?}");
     }
-    // The section spares the long form of what OPTIONS has described.
-    program.remove("--url");
-    program.remove("--help");
-    agree("COMMANDS", &named, &program);
+}
+
+#[test]
+fn the_man_pages_of_subcommands_give_the_defaults_that_help_gives() {
+    for name in subcommands().iter().filter(|name| !name.is_empty()) {
+        let section = section_of_page(&format!("tasklock-{name}"), "OPTIONS");
+        let told: Vec<_> = section
+            .split("Default: ")
+            .skip(1)
+            .filter_map(|rest| rest.split('.').next())
+            .collect();
+        let whole = definition("");
+        let own = definition(name);
+        let of_a_run =
+            |arg: &&clap::Arg| whole.get_arguments().any(|it| it.get_id() == arg.get_id());
+        let helps: Vec<_> = own
+            .get_arguments()
+            .filter(|arg| !of_a_run(arg))
+            .filter_map(|arg| Some(arg.get_help()?.to_string()))
+            .collect();
+        let defaults: Vec<_> = helps
+            .iter()
+            .filter_map(|help| help.split_once("[default: ")?.1.split(']').next())
+            .collect();
+        assert_eq!(told, defaults, "{name}");
+    }
 }
 
 #[test]
@@ -435,21 +476,31 @@ fn the_fields_of_a_report_are_in_the_man_page() {
 #[test]
 fn the_version_is_the_same_everywhere() {
     let version = env!("CARGO_PKG_VERSION");
-    let man = text("man/tasklock.1");
-    let title = man.lines().find(|line| line.starts_with(".TH")).unwrap();
-    assert!(
-        title.contains(&format!("\"tasklock {version}\"")),
-        "{title}"
-    );
+    for page in pages() {
+        let man = text(&page);
+        let title = man.lines().find(|line| line.starts_with(".TH")).unwrap();
+        assert!(
+            title.contains(&format!("\"tasklock {version}\"")),
+            "{page}: {title}"
+        );
+    }
     assert!(text("CHANGELOG.md").contains(&format!("\n## [{version}]")));
 }
 
+/// `man/tasklock.1`, and one for each subcommand.
+fn pages() -> Vec<String> {
+    let page = |name: &String| match name.as_str() {
+        "" => "man/tasklock.1".to_owned(),
+        name => format!("man/tasklock-{name}.1"),
+    };
+    subcommands().iter().map(page).collect()
+}
+
 #[test]
-fn the_man_page_is_clean() {
-    quiet_output_of(
-        &["groff", "-man", "-ww", "-z", "-Tascii"],
-        &text("man/tasklock.1"),
-    );
+fn the_man_pages_are_clean() {
+    for page in pages() {
+        quiet_output_of(&["groff", "-man", "-ww", "-z", "-Tascii"], &text(&page));
+    }
 }
 
 #[test]
