@@ -130,7 +130,7 @@ impl QuorumStore {
         let stand = self.stand.insert(stand);
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = self.panel.timeout(at, claim.ttl).min(left);
-        stand.node.vote_in_line(claim, ask.waited, &bid, timeout)
+        stand.node.vote_in_line(claim, ask, &bid, timeout)
     }
 
     /// What to answer in line. The first one looks at the other nodes as well: who held the lock
@@ -144,7 +144,7 @@ impl QuorumStore {
         if queued.place.is_some_and(|place| place > 1) {
             return Ok(Acquire::Queued(queued));
         }
-        if let Ok(Contest::Won(grant)) = self.contend(claim, ask.waited, deadline, None) {
+        if let Ok(Contest::Won(grant)) = self.contend(claim, ask, deadline, None) {
             self.stand = None;
             return Ok(Acquire::Granted(grant));
         }
@@ -179,7 +179,7 @@ impl QuorumStore {
                     _ => self.stand = None,
                 }
             }
-            match self.contend(claim, ask.waited, deadline, start)? {
+            match self.contend(claim, ask, deadline, start)? {
                 Contest::Won(grant) => {
                     self.stand = None;
                     return Ok(Acquire::Granted(grant));
@@ -248,7 +248,7 @@ impl Store for QuorumStore {
             return self.acquire_in_line(claim, ask, deadline);
         }
         self.stand = None;
-        Ok(match self.contend(claim, ask.waited, deadline, None)? {
+        Ok(match self.contend(claim, ask, deadline, None)? {
             Contest::Won(grant) => Acquire::Granted(grant),
             Contest::Lost { answer, .. } => answer,
         })

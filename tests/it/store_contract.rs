@@ -16,7 +16,9 @@ use crate::support::store::{PREFIX, target};
 
 mod cooling;
 mod holding;
+mod listing;
 mod once;
+mod remembering;
 mod schedules;
 mod slots;
 mod telling;
@@ -118,6 +120,32 @@ macro_rules! promises_of {
                     a_success_with_a_key_leaves_the_time_alone
                     what_is_done_is_told_while_the_lock_is_held
                     a_waiter_that_is_not_needed_any_more_lets_the_next_in
+                }
+                remembering {
+                    a_lock_that_was_never_held_has_no_past
+                    a_run_is_remembered_with_its_holder_its_times_and_its_outcome
+                    every_outcome_is_remembered_in_order
+                    a_repeated_release_is_one_run
+                    a_release_by_a_stranger_is_no_run
+                    what_is_withdrawn_is_no_run
+                    a_run_that_ended_without_a_word_has_vanished
+                    a_run_whose_lock_was_freed_by_force_has_lost_it
+                    the_last_runs_are_kept_and_no_more
+                    without_history_the_last_run_is_known_all_the_same
+                    the_last_success_stays_known_through_failures
+                    who_is_refused_is_skipped_once
+                    a_cooldown_skips
+                    a_waiter_is_skipped_when_its_wait_runs_out
+                    what_is_done_already_is_not_skipped
+                    those_who_wait_are_told_of_in_order
+                    whatever_stands_in_a_name_comes_back
+                }
+                listing {
+                    where_nothing_is_remembered_there_are_no_locks
+                    every_lock_is_listed_with_its_status
+                    a_pattern_chooses_among_the_names
+                    long_and_hostile_names_are_listed_as_they_are
+                    a_list_ends_when_it_is_told_to
                 }
                 telling {
                     looking_changes_nothing

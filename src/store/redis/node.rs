@@ -13,8 +13,8 @@ use super::answer::{self, Words};
 use super::script::{QUORUM_ACQUIRE, QUORUM_CONFIRM, QUORUM_MARK, QUORUM_REFRESH, QUORUM_UNDO};
 use super::{Limit, RedisStore, Script, Server, details, millis, once_key, per_millis};
 use crate::store::{
-    Acquire, Claim, End, Fence, Grant, Held, LockName, Refresh, Release, Status, Store, StoreError,
-    Unlock, Unlocked,
+    Acquire, Ask, Claim, End, Fence, Grant, Held, LockName, Refresh, Release, Status, Store,
+    StoreError, Unlock, Unlocked,
 };
 
 /// What a round says to every node, besides the claim.
@@ -114,11 +114,11 @@ impl Node {
     fn ask(
         &mut self,
         claim: &Claim,
-        waited: Duration,
+        ask: Ask,
         bid: &Bid,
         limit: Limit,
     ) -> Result<Vote, StoreError> {
-        let mut args = self.store.acquire_args(claim, waited);
+        let mut args = self.store.acquire_args(claim, ask);
         args.push(bid.proposal.to_string());
         args.push(bid.only.map_or_else(String::new, |place| place.to_string()));
         args.push(if bid.founding { "found" } else { "" }.to_owned());
@@ -136,26 +136,26 @@ impl Node {
     pub(crate) fn vote(
         &mut self,
         claim: &Claim,
-        waited: Duration,
+        ask: Ask,
         bid: &Bid,
         timeout: Duration,
     ) -> Result<Vote, StoreError> {
         self.store.line = None;
-        self.ask(claim, waited, bid, Limit::new(timeout))
+        self.ask(claim, ask, bid, Limit::new(timeout))
     }
 
     /// Stands in line here, or asks again there.
     pub(crate) fn vote_in_line(
         &mut self,
         claim: &Claim,
-        waited: Duration,
+        ask: Ask,
         bid: &Bid,
         timeout: Duration,
     ) -> Result<Vote, StoreError> {
         let limit = Limit::new(timeout);
         // Listening comes first: what changes after the answer is told.
         self.store.listen(claim, limit)?;
-        self.ask(claim, waited, bid, limit)
+        self.ask(claim, ask, bid, limit)
     }
 
     /// Readable when it is worth asking again.
@@ -238,11 +238,12 @@ impl Node {
         let args = [
             claim.token.as_str(),
             "",
-            "unstarted",
+            "withdrawn",
             "0",
             "", // a place in line stays
             &per_millis(claim),
             &once_key(claim),
+            "",
             &round.to_string(),
         ];
         let step = (QUORUM_UNDO, &claim.name);

@@ -25,8 +25,9 @@ use crate::message::plain;
 use crate::store::StoreError;
 
 /// The longest answer we read, in bytes. Our scripts answer with less than 5 KiB
-/// for each place of a lock, of which there are at most 1000.
-const ANSWER_MAX: usize = 5 * 1024 * 1024;
+/// for each place of a lock, of which there are at most 1000, and for each of
+/// the 100 waiters that are told of.
+const ANSWER_MAX: usize = 6 * 1024 * 1024;
 
 /// Why a connection is of no use any more.
 #[derive(Debug, PartialEq, Eq)]
@@ -114,16 +115,31 @@ impl Connection {
         packed: &[u8],
         deadline: Instant,
     ) -> Result<[Value; N], Fault> {
-        self.stream.timed().deadline = deadline;
-        if self.answered {
-            self.expect_nothing()?;
-        }
-        self.send(packed)?;
+        self.begin(packed, deadline)?;
         let mut values = [const { Value::Nil }; N];
         for value in &mut values {
             *value = self.answer()?;
         }
         Ok(values)
+    }
+
+    /// The same for as many as `count` says.
+    pub(super) fn exchange_all(
+        &mut self,
+        packed: &[u8],
+        count: usize,
+        deadline: Instant,
+    ) -> Result<Vec<Value>, Fault> {
+        self.begin(packed, deadline)?;
+        (0..count).map(|_| self.answer()).collect()
+    }
+
+    fn begin(&mut self, packed: &[u8], deadline: Instant) -> Result<(), Fault> {
+        self.stream.timed().deadline = deadline;
+        if self.answered {
+            self.expect_nothing()?;
+        }
+        self.send(packed)
     }
 
     fn log_in(&mut self, server: &Server) -> Result<(), Fault> {
