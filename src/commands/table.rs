@@ -102,6 +102,7 @@ pub(super) fn width<const N: usize>(header: [&str; N], rows: &[[Cell; N]]) -> us
 pub(super) fn paint(text: &str, look: Look, colour: Colour) -> String {
     let code = match (colour, look) {
         (Colour::No, _) | (_, Look::Plain) => return text.to_owned(),
+        _ if text.is_empty() => return String::new(),
         (_, Look::Good) => 32,
         (_, Look::Notable) => 33,
         (_, Look::Bad) => 31,

@@ -12,6 +12,7 @@ mod cluster;
 mod docs;
 mod holding;
 mod local_store;
+mod looking;
 mod model;
 mod protocol;
 mod quorum;

@@ -188,10 +188,10 @@ mod tests {
             lines.join("\n"),
             "backup: 4 runs, 3 failed, 3 skipped\n\
              STARTED              TOOK              OUTCOME         SKIPPED  BY\n\
-             2025-11-22 02:00:03  14m   ██████████  ok                       root@web3 (./backup\\u{1b…\n\
-             2025-11-23 02:00:03  1m3s  ▒           exit 3                   root@web3 (./backup\\u{1b…\n\
-             2025-11-24 02:00:03                    vanished        2        root@web3 (./backup\\u{1b…\n\
-             2025-11-25 02:00:03  7m    ▒▒▒▒▒       killed by TERM           root@web3 (./backup\\u{1b…\n\
+             2025-11-22 02:00:03  14m   ██████████  ok                       root@web3 (./backup\\u{1b}…\n\
+             2025-11-23 02:00:03  1m3s  ▒           exit 3                   root@web3 (./backup\\u{1b}…\n\
+             2025-11-24 02:00:03                    vanished        2        root@web3 (./backup\\u{1b}…\n\
+             2025-11-25 02:00:03  7m    ▒▒▒▒▒       killed by TERM           root@web3 (./backup\\u{1b}…\n\
              1 skipped since"
         );
     }
