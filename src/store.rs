@@ -27,7 +27,7 @@ const NAME_MAX_CHARS: usize = 200;
 
 /// A valid lock name: 1 to 200 characters, no control characters, no braces
 /// (a brace would move the hash tag that keeps a lock's keys in one Cluster slot).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LockName(String);
 
 impl LockName {

@@ -9,7 +9,8 @@
 //!
 //! A lock of several places has a file for each. Who waits stands in line in
 //! one more file ([`line`]), made by the first who has to; what is done already
-//! stands in another ([`once`]), made by the first run that asks for it.
+//! stands in another ([`once`]), made by the first run that asks for it, and what
+//! is remembered of the runs in one more ([`history`]).
 //!
 //! Promised: one holder at a time, fences that grow, and that nothing outside
 //! the directory is touched. Where somebody *deletes* the lock file of a holder,
@@ -25,7 +26,9 @@
 mod bell;
 mod directory;
 mod file_name;
+mod history;
 mod line;
+mod listing;
 mod lock_file;
 mod once;
 mod patience;
@@ -39,15 +42,16 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::store::past::History;
+use crate::store::past::{HISTORY_MAX, History, PastOutcome};
 use crate::store::pattern::Pattern;
 use crate::store::{
     Acquire, Ask, Claim, End, Grant, Held, LockName, Loss, Once, Refresh, Release, Slot, Status,
-    Store, StoreError, StoreErrorKind, Token, Unlock, Unlocked,
+    Store, StoreError, Token, Unlock, Unlocked,
 };
 use bell::Bell;
 use directory::{Directory, Place};
-use line::{Line, Waiter};
+use history::{Past, RunsFile};
+use line::Line;
 use lock_file::{Hold, LockFile, Look};
 use once::OnceFile;
 use patience::Patience;
@@ -124,6 +128,8 @@ impl LocalStore {
                 Outcome::Refused(refusal) => refusal,
             };
             if refusal.is_settled(&patience) {
+                let runs = RunsFile::new(request.directory, name);
+                runs.skipped(&request.claim.holder);
                 return Ok(match refusal.only_cooling_down() {
                     Some(remaining) => Acquire::CoolingDown { remaining },
                     None if refusal.reserved.is_some() => Acquire::Reserved {
@@ -137,7 +143,11 @@ impl LocalStore {
     }
 
     /// One try that remembers what it saw of those in line.
-    fn attempt(&mut self, request: &Request<'_>, before: &[Waiter]) -> Result<Outcome, StoreError> {
+    fn attempt(
+        &mut self,
+        request: &Request<'_>,
+        before: &[line::Waiter],
+    ) -> Result<Outcome, StoreError> {
         let name = &request.claim.name;
         let mut unclaimed = self.unclaimed.remove(name);
         let outcome = request.attempt(before, Manner::Plain, &mut unclaimed);
@@ -176,7 +186,11 @@ impl LocalStore {
                 Ok(self.keep(hold))
             }
             Ok(Turn::Done(done)) => Ok(Acquire::Done(done)),
-            Ok(Turn::CoolingDown(remaining)) => Ok(Acquire::CoolingDown { remaining }),
+            Ok(Turn::CoolingDown(remaining)) => {
+                let runs = RunsFile::new(request.directory, &request.claim.name);
+                runs.skipped(&request.claim.holder);
+                Ok(Acquire::CoolingDown { remaining })
+            }
             Ok(Turn::Queued(queued)) => {
                 self.waits.push(wait);
                 Ok(Acquire::Queued(queued))
@@ -200,24 +214,21 @@ impl LocalStore {
         // Before the place is free: the next run has to find it.
         let noted = match fate {
             Release::NotOurs(_) => Ok(()),
-            Release::Released | Release::Forgotten => note(directory, hold, claim, end),
+            Release::Released | Release::Forgotten => {
+                let runs = RunsFile::new(directory, &hold.name);
+                let ended = (hold.record(), hold.slot);
+                match end {
+                    End::Ran { outcome, .. } => runs.ended(ended, outcome, claim.history),
+                    End::Unstarted => runs.ended(ended, PastOutcome::Unstarted, claim.history),
+                    End::Withdrawn | End::Skipped => {}
+                }
+                note(directory, hold, claim, end)
+            }
         };
         if fate == Release::Released {
             file.release(hold, end);
         }
         noted.map(|()| fate)
-    }
-
-    /// The places of `name` that were ever used, from 0 on, as far as they still exist.
-    fn places(directory: &Directory, name: &LockName) -> Result<Vec<Option<Look>>, StoreError> {
-        let files = directory.file_names()?;
-        let slots = files
-            .iter()
-            .filter_map(|file| file_name::slot_of(name, file));
-        let last = slots.max().unwrap_or(0);
-        (0..=last)
-            .map(|slot| LockFile::new(directory, name, slot).look())
-            .collect()
     }
 }
 
@@ -300,6 +311,11 @@ impl Store for LocalStore {
             self.spent.push(claim.token.clone());
         }
         self.waits.retain(|wait| wait.token != claim.token);
+        if end == End::Skipped
+            && let Ok(Some(directory)) = self.find()
+        {
+            RunsFile::new(&directory, &claim.name).skipped(&claim.holder);
+        }
         let mut holds = self.holds.iter();
         let ours = holds.position(|hold| hold.token == claim.token);
         let hold = ours.map(|place| self.holds.swap_remove(place));
@@ -326,43 +342,36 @@ impl Store for LocalStore {
     }
 
     fn inspect(&mut self, name: &LockName, _timeout: Duration) -> Result<Status, StoreError> {
-        let Some(directory) = self.find()? else {
-            return Ok(Status {
+        match self.find()? {
+            Some(directory) => {
+                listing::status(&directory, name, listing::last_slot(&directory, name)?)
+            }
+            None => Ok(Status {
                 slots: vec![Slot::default()],
                 waiting: Some(0),
                 ..Status::default()
-            });
-        };
-        let slot = |look: Option<Look>| {
-            look.map_or_else(Slot::default, |look| Slot {
-                fence: look.fence(),
-                cooling_down: look.cooling_down(),
-                held: look.held,
-            })
-        };
-        let slots = Self::places(&directory, name)?;
-        let waiting = Line::new(&directory, name).waiters()?.len();
-        Ok(Status {
-            slots: slots.into_iter().map(slot).collect(),
-            waiting: u32::try_from(waiting).ok(),
-            ..Status::default()
-        })
+            }),
+        }
     }
 
     fn history(&mut self, name: &LockName, _timeout: Duration) -> Result<History, StoreError> {
-        Err(StoreError::new(
-            StoreErrorKind::Defect,
-            format!("no history of {name} is kept yet"),
-        ))
+        let Some(directory) = self.find()? else {
+            return Ok(Past::default().history());
+        };
+        let looks = listing::places(&directory, name, listing::last_slot(&directory, name)?)?;
+        Ok(listing::past(&directory, name, &looks).history())
     }
 
     fn list(
         &mut self,
-        _pattern: &Pattern,
-        _tell: &mut dyn FnMut(&LockName, &Status) -> ControlFlow<()>,
+        pattern: &Pattern,
+        tell: &mut dyn FnMut(&LockName, &Status) -> ControlFlow<()>,
         _timeout: Duration,
     ) -> Result<(), StoreError> {
-        Err(StoreError::new(StoreErrorKind::Defect, "not kept yet"))
+        match self.find()? {
+            Some(directory) => listing::list(&directory, pattern, tell),
+            None => Ok(()),
+        }
     }
 
     fn unlock(
@@ -376,7 +385,8 @@ impl Store for LocalStore {
             return Ok(Vec::new());
         };
         let mut unlocked = Vec::new();
-        for (slot, look) in (0..).zip(Self::places(&directory, name)?) {
+        let last = listing::last_slot(&directory, name)?;
+        for (slot, look) in (0..).zip(listing::places(&directory, name, last)?) {
             let file = LockFile::new(&directory, name, slot);
             match (how, look) {
                 (
@@ -386,6 +396,10 @@ impl Store for LocalStore {
                         held: Some(held),
                     }),
                 ) => {
+                    if let Some(lost) = &record {
+                        let runs = RunsFile::new(&directory, name);
+                        runs.ended((lost, slot), PastOutcome::Lost, HISTORY_MAX);
+                    }
                     file.replace(record)?;
                     unlocked.push(Unlocked::Freed(held));
                 }

@@ -41,6 +41,17 @@ pub struct PastRun {
     pub skips: u32,
 }
 
+impl PastRun {
+    /// When it ended, by the store's clock, in milliseconds since 1970; of one that was
+    /// never released, when it began.
+    #[must_use]
+    pub fn ended_ms(&self) -> u64 {
+        let lasted = self.lasted.unwrap_or_default().as_millis();
+        let lasted = u64::try_from(lasted).unwrap_or(u64::MAX);
+        self.started_ms.saturating_add(lasted)
+    }
+}
+
 /// What became of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PastOutcome {

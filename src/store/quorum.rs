@@ -23,8 +23,10 @@
 mod contest;
 mod nodes;
 mod panel;
+mod past;
 mod tally;
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -37,7 +39,7 @@ use super::pattern::Pattern;
 use super::redis::node::{Bid, Keep, Kept, Node, Vote};
 use super::{
     Acquire, Ask, Claim, End, Fence, Grant, LockName, Queued, Refresh, Release, Status, Store,
-    StoreError, StoreErrorKind, Token, Unlock, Unlocked,
+    StoreError, Token, Unlock, Unlocked,
 };
 use crate::clock::{self, Tick};
 
@@ -49,6 +51,8 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 const CONTESTS: usize = 3;
 /// When the first in line looks at all nodes again.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// How many locks of a list the nodes are asked for at a time.
+const PAGE: usize = 500;
 /// A waiter that lost a contest asks again after a random part of this.
 const AGAIN_MAX: Duration = Duration::from_millis(200);
 
@@ -107,6 +111,17 @@ impl QuorumStore {
             only: None,
             founding: false,
         }
+    }
+
+    /// The names that any node knows; a majority of them has to answer.
+    fn names(&self, pattern: &Pattern, timeout: Duration) -> Result<Vec<LockName>, StoreError> {
+        let mut names = BTreeSet::new();
+        let mut replies = no_replies(self.panel.len());
+        for (at, reply) in replies.iter_mut().enumerate() {
+            *reply = Some(self.panel.node(at).names(pattern, &mut names, timeout));
+        }
+        decided(tally::answered(&replies))?;
+        Ok(names.into_iter().collect())
     }
 
     /// Asks where we stand in line, or at the node `at` from now on.
@@ -375,20 +390,49 @@ impl Store for QuorumStore {
         decided(tally::looking(&replies))
     }
 
-    fn history(&mut self, name: &LockName, _timeout: Duration) -> Result<History, StoreError> {
-        Err(StoreError::new(
-            StoreErrorKind::Defect,
-            format!("no history of {name} is kept yet"),
-        ))
+    fn history(&mut self, name: &LockName, timeout: Duration) -> Result<History, StoreError> {
+        let mut replies = no_replies(self.panel.len());
+        let question = |_| {
+            let name = name.clone();
+            move |node: &mut Node, timeout| node.history(&name, timeout)
+        };
+        self.panel
+            .ask(of_admin(timeout), &mut replies, question, |_| Enough::No);
+        decided(past::remembering(&replies))
     }
 
     fn list(
         &mut self,
-        _pattern: &Pattern,
-        _tell: &mut dyn FnMut(&LockName, &Status) -> ControlFlow<()>,
-        _timeout: Duration,
+        pattern: &Pattern,
+        tell: &mut dyn FnMut(&LockName, &Status) -> ControlFlow<()>,
+        timeout: Duration,
     ) -> Result<(), StoreError> {
-        Err(StoreError::new(StoreErrorKind::Defect, "not kept yet"))
+        let names = self.names(pattern, timeout)?;
+        for page in names.chunks(PAGE) {
+            let mut replies = no_replies(self.panel.len());
+            let question = |_| {
+                let page = page.to_vec();
+                move |node: &mut Node, timeout| node.look_at(&page, timeout)
+            };
+            self.panel
+                .ask(of_admin(timeout), &mut replies, question, |_| Enough::No);
+            for (at, name) in page.iter().enumerate() {
+                let seen: Vec<_> = replies
+                    .iter()
+                    .map(|reply| {
+                        reply.as_ref().map(|reply| match reply {
+                            Ok(seen) => Ok(seen.get(at).cloned().unwrap_or_default()),
+                            Err(error) => Err(error.clone()),
+                        })
+                    })
+                    .collect();
+                let status = decided(tally::looking(&seen))?;
+                if tally::is_known(&status) && tell(name, &status).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
     }
 
     fn unlock(

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use super::directory::{Access, Directory, Entry, errno_of};
 use super::file_name::{lock_file, marker_file};
+use super::history::RunsFile;
 use super::patience::Patience;
 use super::record::{self, Content, Marker, Moment, Record};
+use crate::store::past::PastOutcome;
 use crate::store::{
     Claim, End, Fence, Grant, Held, LockName, Loss, Refresh, Release, StoreError, StoreErrorKind,
     Token,
@@ -33,6 +35,11 @@ impl Hold {
             end_ms: 0,
             slot: self.slot,
         }
+    }
+
+    /// What stands in its file.
+    pub(super) fn record(&self) -> &Record {
+        &self.record
     }
 
     /// Gives the place back. Closing the file alone would leave it with a child
@@ -251,6 +258,10 @@ impl<'a> LockFile<'a> {
                 ),
             )
         })?;
+        if let Some(crashed) = previous.as_ref().filter(|record| record.holder.is_some()) {
+            let runs = RunsFile::new(self.directory, &claim.name);
+            runs.ended((crashed, self.slot), PastOutcome::Vanished, claim.history);
+        }
         // Before the new fence can be read: what comes after is meant for us.
         self.directory.remove(&self.marker_name);
         self.write(file, &record).inspect_err(|_| {

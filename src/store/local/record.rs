@@ -7,8 +7,8 @@
 //! of the store depends on an unlocked look being right.
 //!
 //! Unknown fields are kept. Reserved for what must outlive the process: `lease`
-//! (the expiry of a lock held by its token alone) and `history`. The token
-//! itself never stands here: others may read the file.
+//! (the expiry of a lock held by its token alone). What was before stands in a
+//! file of its own ([`super::history`]). The token itself never stands here: others may read the file.
 
 use std::fs::{self, File};
 use std::io;
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::directory::{Directory, errno_of};
+use super::file_name;
 use crate::clock;
 use crate::store::{Claim, Fence, Holder, StoreError, StoreErrorKind};
 
@@ -46,7 +47,7 @@ impl Moment {
     pub(super) fn now() -> Moment {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Moment {
-            wall_ms: wall_us() / 1000,
+            wall_ms: wall_ms(),
             boot_ms: signed(millis(clock::now().since_boot())),
             boot_id: boot_id.trim().to_owned(),
         }
@@ -116,6 +117,9 @@ pub(super) struct Record {
     pub(super) since: Moment,
     #[serde(default)]
     ttl_ms: u64,
+    /// The name of the lock, if the name of the file does not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
     /// The minimum hold of that grant. It outlives the holder, and a crash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cooldown: Option<Cooldown>,
@@ -137,6 +141,7 @@ impl Record {
             holder: Some(claim.holder.clone()),
             since: now,
             ttl_ms: millis(claim.ttl),
+            name: file_name::is_hashed(&claim.name).then(|| claim.name.to_string()),
             cooldown,
             ..record
         })
@@ -153,6 +158,7 @@ impl Record {
             since: Moment::default(),
             ttl_ms: 0,
             cooldown: None,
+            name: previous.as_ref().and_then(|record| record.name.clone()),
             rest: previous.map(|record| record.rest).unwrap_or_default(),
         })
     }
@@ -177,6 +183,12 @@ impl Record {
     pub(super) fn cooling_down(&self) -> Option<Duration> {
         let cooldown = self.cooldown.as_ref()?;
         cooldown.remaining(&Moment::now())
+    }
+
+    /// How long ago the lock was granted, in ms, if that was since the last boot.
+    pub(super) fn held_ms(&self) -> u64 {
+        let boot_ms = signed(millis(clock::now().since_boot()));
+        u64::try_from(boot_ms.saturating_sub(self.since.boot_ms)).unwrap_or(0)
     }
 
     /// How long ago the lock was granted.
@@ -290,6 +302,11 @@ pub(super) fn write_in<T: Serialize>(
         kind: StoreErrorKind::Unavailable,
         ..directory.failure("write", file_name, errno_of(&error))
     })
+}
+
+/// The wall clock in milliseconds.
+pub(super) fn wall_ms() -> u64 {
+    wall_us() / 1000
 }
 
 /// The wall clock in microseconds.

@@ -5,6 +5,7 @@
 //! fence is taken from what all nodes are offered, and a node that lost its memory
 //! does not vote until every lease that it may have forgotten has ended.
 
+use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,8 @@ use std::time::Duration;
 use super::answer::{self, Words};
 use super::script::{QUORUM_ACQUIRE, QUORUM_CONFIRM, QUORUM_MARK, QUORUM_REFRESH, QUORUM_UNDO};
 use super::{Limit, RedisStore, Script, Server, details, millis, once_key, per_millis};
+use crate::store::past::History;
+use crate::store::pattern::Pattern;
 use crate::store::{
     Acquire, Ask, Claim, End, Fence, Grant, Held, LockName, Refresh, Release, Status, Store,
     StoreError, Unlock, Unlocked,
@@ -287,6 +290,52 @@ impl Node {
         timeout: Duration,
     ) -> Result<Status, StoreError> {
         self.store.inspect(name, timeout)
+    }
+
+    /// See [`Store::history`].
+    pub(crate) fn history(
+        &mut self,
+        name: &LockName,
+        timeout: Duration,
+    ) -> Result<History, StoreError> {
+        self.store.history(name, timeout)
+    }
+
+    /// The names of all locks here that `pattern` matches, added to `names`. Each
+    /// request on the way takes at most `timeout`.
+    pub(crate) fn names(
+        &mut self,
+        pattern: &Pattern,
+        names: &mut BTreeSet<LockName>,
+        timeout: Duration,
+    ) -> Result<(), StoreError> {
+        for mut line in self.store.lines(timeout)? {
+            let mut cursor = None;
+            loop {
+                let (found, next) = self.store.page(&mut line, cursor, pattern, timeout)?;
+                names.extend(found.into_iter().map(|found| found.name));
+                cursor = next;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What there is to be seen of each of these.
+    pub(crate) fn look_at(
+        &mut self,
+        names: &[LockName],
+        timeout: Duration,
+    ) -> Result<Vec<Status>, StoreError> {
+        let mut statuses = Vec::new();
+        for mut line in self.store.lines(timeout)? {
+            let asked: Vec<_> = names.iter().map(|name| (name, None)).collect();
+            let seen = self.store.look_at(&mut line, &asked, timeout)?;
+            statuses.extend(seen.into_iter().map(Option::unwrap_or_default));
+        }
+        Ok(statuses)
     }
 
     /// See [`Store::unlock`].

@@ -24,11 +24,7 @@ pub(super) fn history(mut words: Words) -> Option<History> {
 
 /// The run of these that ended last. Of one that vanished only the beginning is known.
 pub(super) fn last(records: Words) -> Option<PastRun> {
-    let ended = |run: &PastRun| {
-        let lasted = run.lasted.unwrap_or_default().as_millis();
-        u128::from(run.started_ms) + lasted
-    };
-    runs(records).into_iter().max_by_key(ended)
+    runs(records).into_iter().max_by_key(PastRun::ended_ms)
 }
 
 /// The runs of these records; what is no record is passed over.

@@ -76,11 +76,9 @@ fn a_job_on_the_recipe_excludes_and_is_excluded() {
     let seen = held(&mut *store, &mine);
     assert_eq!((seen.holder, seen.age), (None, None));
     assert!(seen.remaining.unwrap() > TTL / 2);
-    assert_eq!(
-        server.number(&["EXISTS", STATE]),
-        0,
-        "a skip writes nothing"
-    );
+    let fields = server.number(&["HLEN", STATE]);
+    assert_eq!(fields, 1, "a skip is counted, no more");
+    assert!(server.number(&["TTL", STATE]) > 0, "and not for ever");
     assert_eq!(inspect(&mut *store, "job").held.unwrap().holder, None);
 
     server.command(&["DEL", KEY]);
