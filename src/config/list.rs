@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::reader::Reader;
+use super::store::refuse_url;
 use super::{ConfigError, Place};
 use crate::cli::ListArgs;
 use crate::store::LockName;
@@ -57,7 +58,10 @@ impl Reader<'_> {
         };
         let pattern = match (&args.name, &args.pattern) {
             (Some(name), _) => only(&self.name(name)?),
-            (None, Some(pattern)) => Pattern::new(pattern),
+            (None, Some(pattern)) => {
+                refuse_url(pattern)?;
+                Pattern::new(pattern)
+            }
             (None, None) => Pattern::all(),
         };
         Ok(List {

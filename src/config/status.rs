@@ -37,11 +37,10 @@ impl Reader<'_> {
             None if args.json => View::Json,
             None => View::Text,
         };
-        let names = args.operands.iter().chain(&args.name);
+        let operands = args.operands.iter().map(|name| self.operand(name));
+        let names = args.name.iter().map(|name| self.name(name));
         Ok(Status {
-            names: names
-                .map(|name| self.name(name))
-                .collect::<Result<_, _>>()?,
+            names: operands.chain(names).collect::<Result<_, _>>()?,
             place: self.place(args.store)?,
             view,
         })

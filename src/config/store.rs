@@ -61,6 +61,12 @@ impl Reader<'_> {
         LockName::new(name).map_err(|error| ConfigError::usage(format!("--name: {error}")))
     }
 
+    /// A name without a flag before it, where a URL may have slipped in.
+    pub(super) fn operand(&self, name: &str) -> Result<LockName, ConfigError> {
+        refuse_url(name)?;
+        self.name(name)
+    }
+
     /// A lock that is looked at, and where it lives.
     pub(super) fn lock(&self, args: LockArgs) -> Result<(LockName, Place), ConfigError> {
         let name = args.name.or(args.operand).unwrap_or_default();
@@ -199,4 +205,14 @@ impl Reader<'_> {
         }
         Ok((format!("{flag} {path_text}"), urls))
     }
+}
+
+/// Refuses a word that is a URL without the flag before it, and does not repeat
+/// it: it may hold a password.
+pub(super) fn refuse_url(word: &str) -> Result<(), ConfigError> {
+    if word.contains("://") {
+        let text = "that looks like the URL of a store, give it with --url";
+        return Err(ConfigError::usage(text));
+    }
+    Ok(())
 }

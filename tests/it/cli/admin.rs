@@ -71,7 +71,9 @@ fn unlock_asks_the_holder_who_stops_at_its_next_refresh() {
 #[test]
 fn a_holder_that_was_asked_is_shown_so() {
     let site = Site::new();
-    let (_running, _gate) = site.hold(site.job().args(["--ttl", "1h"]));
+    // The first refresh comes early, the next one is minutes away.
+    let (mut running, _gate) = site.hold(site.job().args(["-vv", "--ttl", "1h"]));
+    running.wait_for_stderr("refreshed \"job\"");
     site.ask(&["unlock", "--no-wait"]).expect_code(0);
     let status = site.ask(&["status"]);
     status.expect_code(75);
@@ -135,9 +137,10 @@ fn the_places_of_a_lock_are_shown_each_in_a_line_and_so_is_who_waits() {
     let status = site.ask(&["status"]);
     status.expect_code(0);
     let lines: Vec<&str> = status.stdout.lines().collect();
-    let [places, held, free] = lines[..] else {
+    let [places, held, free, last] = lines[..] else {
         panic!("{status}")
     };
+    assert!(last.starts_with("  last run: ok in "), "{status}");
     assert_eq!(places, "job: 1 of 2 places taken");
     let start = format!("job slot 0: held by pod-7 pid {}", first.pid());
     assert!(held.starts_with(&start), "{status}");

@@ -301,7 +301,10 @@ fn missing_words_are_asked_for() {
     refused(
         &run(&[]),
         64,
-        &["missing --name NAME and COMMAND", "status, unlock"],
+        &[
+            "missing --name NAME and COMMAND",
+            "status, list, history, unlock",
+        ],
     );
     refused(
         &run(&["--url", &url, "true"]),
@@ -358,14 +361,28 @@ fn unknown_flags_are_refused_with_a_hint_that_reads_well() {
 #[test]
 fn a_url_in_the_wrong_place_does_not_show_its_password() {
     for words in [
-        &["status", "x", "redis://:secret@h"][..],
-        &["status", "x", "redis://:a secret' b@h"],
-        &["status", "x", "unix:///s?pass=secret"],
+        &["history", "x", "redis://:secret@h"][..],
+        &["history", "x", "redis://:a secret' b@h"],
+        &["history", "x", "unix:///s?pass=secret"],
         &["--name", "x", "--urls=redis://:secret@h", "true"],
         &["--name", "x", "--quiet=redis://:secret@h", "true"],
     ] {
         let finished = Tasklock::new().args(words.iter().copied()).run();
         refused(&finished, 64, &["found"]);
+    }
+    for word in [
+        "redis://:secret@h",
+        "redis://:a secret' b@h",
+        "unix:///s?pass=secret",
+    ] {
+        for words in [&["status", "x", word][..], &["list", word]] {
+            let finished = Tasklock::new().args(words.iter().copied()).run();
+            refused(
+                &finished,
+                64,
+                &["that looks like the URL of a store, give it with --url"],
+            );
+        }
     }
 }
 

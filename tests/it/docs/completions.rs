@@ -96,6 +96,7 @@ fn zsh(line: &str) -> Words {
                 spec.split_once('[')?
                     .0
                     .trim_start_matches('*')
+                    .trim_end_matches("=-")
                     .trim_end_matches(['=', '+'])
                     .to_owned(),
             )

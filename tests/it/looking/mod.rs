@@ -9,6 +9,7 @@ use crate::support::tasklock::Tasklock;
 
 mod history;
 mod list;
+mod screenshots;
 mod status;
 mod unlock;
 mod watch;

@@ -3,16 +3,23 @@
 use nix::sys::signal::Signal;
 
 use super::Site;
-use crate::support::process;
 use crate::support::proxy::Proxy;
 use crate::support::running::{Finished, Running};
+use crate::support::scratch::Gate;
 use crate::support::tasklock::Tasklock;
 use crate::support::wait_until;
 
-/// Refreshed so seldom that nothing happens during a test.
-const SLOW: [&str; 2] = ["--ttl", "1h"];
 /// Refreshed soon.
 const QUICK: [&str; 2] = ["--ttl", "1s"];
+
+/// A holder that hears of nothing for the rest of a test: its first refresh, which comes early,
+/// is over, and the next one is minutes away.
+#[track_caller]
+fn hold_deaf(site: &Site) -> (Running, Gate) {
+    let (mut running, gate) = site.hold(site.job("job").args(["-vv", "--ttl", "1h"]));
+    running.wait_for_stderr("refreshed \"job\"");
+    (running, gate)
+}
 
 #[track_caller]
 fn lines(finished: &Finished) -> Vec<&str> {
@@ -87,7 +94,7 @@ fn whoever_is_next_in_line_is_told_of_and_not_waited_for() {
 #[test]
 fn interrupted_it_leaves_the_request_and_says_so() {
     Site::each(|site| {
-        let (_running, _gate) = site.hold(site.job("job").args(SLOW));
+        let (_running, _gate) = hold_deaf(site);
         let unlock = waiting(site.asking(&["unlock", "job"]));
         unlock.signal(Signal::SIGINT);
         let unlock = unlock.wait();
@@ -103,7 +110,7 @@ fn interrupted_it_leaves_the_request_and_says_so() {
 #[test]
 fn with_no_wait_it_only_asks() {
     Site::each(|site| {
-        let (mut running, _gate) = site.hold(site.job("job").args(SLOW));
+        let (mut running, _gate) = hold_deaf(site);
         let unlock = site.ask(&["unlock", "--no-wait", "job"]);
         unlock.expect_code(0).expect_silent();
         assert_eq!(lines(&unlock).len(), 1, "{unlock}");
@@ -140,10 +147,11 @@ fn of_several_places_each_is_named_and_waited_for() {
 fn a_store_that_goes_away_meanwhile_is_told_once_and_asked_again() {
     let site = Site::redis();
     let proxy = Proxy::start(site.server().address());
-    let (running, mut gate) = site.hold(site.job("job").args(["--ttl", "10m"]));
+    let (running, mut gate) = hold_deaf(&site);
     let unlock = Tasklock::new().args(["unlock", "job", "--store-timeout", "200ms"]);
     let mut unlock = waiting(unlock.url(&proxy.url()));
     proxy.refuse();
+    proxy.cut();
     unlock.wait_for_stderr("the request to stop stands, trying again");
     proxy.accept();
     gate.open();
@@ -174,7 +182,7 @@ fn a_store_that_is_away_when_the_lease_has_ended_is_given_up() {
 #[test]
 fn at_a_terminal_force_asks_first_and_no_answer_is_no() {
     Site::each(|site| {
-        let (mut running, _gate) = site.hold(site.job("job").args(SLOW));
+        let (mut running, _gate) = hold_deaf(site);
         for keys in ["\n", "n\n", "\x04"] {
             let mut terminal = site.at_terminal(&["unlock", "--force", "job"]);
             let shown = terminal.wait_for("Free it now? [y/N] ");
@@ -198,7 +206,7 @@ fn at_a_terminal_force_asks_first_and_no_answer_is_no() {
 #[test]
 fn whoever_came_after_the_question_is_shown_before_it_is_freed() {
     Site::each(|site| {
-        let (old, mut gate) = site.hold(site.job("job").args(SLOW));
+        let (old, mut gate) = hold_deaf(site);
         let mut terminal = site.at_terminal(&["unlock", "--force", "job"]);
         terminal.wait_for("[y/N] ");
         gate.open();
@@ -217,7 +225,7 @@ fn whoever_came_after_the_question_is_shown_before_it_is_freed() {
 #[test]
 fn nobody_is_asked_with_yes_or_when_nobody_holds_the_lock() {
     Site::each(|site| {
-        let (_running, _gate) = site.hold(site.job("job").args(SLOW));
+        let (_running, _gate) = hold_deaf(site);
         for said in ["job: freed; it was held by ", "job: already free"] {
             let mut terminal = site.at_terminal(&["unlock", "--force", "--yes", "job"]);
             terminal.wait_for(said);
@@ -254,10 +262,10 @@ fn after_a_forced_unlock_the_next_holder_has_a_larger_fence() {
             "echo $TASKLOCK_FENCE > {}; exec sleep 600",
             fences.display()
         );
-        let old = site.job("job").args(SLOW).sh(&script).start();
+        let old = site.job("job").args(QUICK).sh(&script).start();
         let old_fence: u64 = site.work.wait_for_line("fence").parse().unwrap();
         site.ask(&["unlock", "--force", "job"]).expect_code(0);
         assert!(fence(site.job("job")) > old_fence);
-        assert!(process::alive(old.pid()));
+        old.wait().expect_code(79);
     });
 }
