@@ -2,33 +2,46 @@
 //!
 //! Nothing is decided by it. The pure code is handed a [`Wall`], and tests make their own.
 
+use std::cell::OnceCell;
 use std::time::Duration;
+use std::{env, fs};
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
+/// The rules of the host's zone, as tzfile(5) has them.
+const LOCALTIME: &str = "/etc/localtime";
+
 /// Now, and where we are.
 #[derive(Clone, Debug)]
-pub struct Wall(Zoned);
+pub struct Wall {
+    now: Timestamp,
+    /// Found out when it is needed: a lock that is free has no times to tell.
+    zone: OnceCell<TimeZone>,
+}
 
 impl Wall {
     /// This host's clock and time zone.
     #[must_use]
     pub fn here() -> Wall {
-        Wall(Timestamp::now().to_zoned(TimeZone::system()))
+        Wall {
+            now: Timestamp::now(),
+            zone: OnceCell::new(),
+        }
     }
 
     /// Another time and zone.
     #[must_use]
     pub fn at(now: Timestamp, zone: TimeZone) -> Wall {
-        Wall(now.to_zoned(zone))
+        let zone = OnceCell::from(zone);
+        Wall { now, zone }
     }
 
     /// The time of day `age` ago: `02:00:03`, with the date when it is not today.
     #[must_use]
     pub fn ago(&self, age: Duration) -> String {
         self.then(age).map_or_else(unknown, |then| {
-            let form = if then.date() == self.0.date() {
+            let form = if then.date() == self.local(self.now).date() {
                 "%H:%M:%S"
             } else {
                 "%Y-%m-%d %H:%M:%S"
@@ -61,7 +74,7 @@ impl Wall {
     /// How long ago `ms` milliseconds since 1970 was; zero if it lies ahead.
     #[must_use]
     pub fn since(&self, ms: u64) -> Duration {
-        let now = self.0.timestamp().as_millisecond();
+        let now = self.now.as_millisecond();
         let now = u64::try_from(now).unwrap_or_default();
         Duration::from_millis(now.saturating_sub(ms))
     }
@@ -69,18 +82,32 @@ impl Wall {
     /// Seconds since 1970, `age` ago.
     #[must_use]
     pub fn unix_seconds_ago(&self, age: Duration) -> i64 {
-        self.then(age)
-            .map_or(0, |then| then.timestamp().as_second())
+        self.now.checked_sub(age).map_or(0, Timestamp::as_second)
     }
 
     fn then(&self, age: Duration) -> Option<Zoned> {
-        self.0.checked_sub(age).ok()
+        let then = self.now.checked_sub(age).ok()?;
+        Some(self.local(then))
     }
 
     fn moment(&self, ms: u64) -> Option<Zoned> {
         let moment = Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok()?;
-        Some(moment.to_zoned(self.0.time_zone().clone()))
+        Some(self.local(moment))
     }
+
+    fn local(&self, moment: Timestamp) -> Zoned {
+        let zone = self.zone.get_or_init(local_zone);
+        moment.to_zoned(zone.clone())
+    }
+}
+
+/// The zone of this host. jiff would look for its name in all directories of the
+/// time zone database, which takes longer than asking Redis.
+fn local_zone() -> TimeZone {
+    let told = env::var_os("TZ").is_some();
+    let file = if told { None } else { fs::read(LOCALTIME).ok() };
+    file.and_then(|data| TimeZone::tzif("", &data).ok())
+        .unwrap_or_else(TimeZone::system)
 }
 
 fn rfc3339(moment: &Zoned) -> String {
@@ -104,6 +131,13 @@ mod tests {
     }
 
     #[test]
+    fn the_zone_of_this_host_is_the_one_that_jiff_finds() {
+        let now = Timestamp::now();
+        let offset = |zone: TimeZone| now.to_zoned(zone).offset();
+        assert_eq!(offset(local_zone()), offset(TimeZone::system()));
+    }
+
+    #[test]
     fn a_time_of_today_is_shown_without_the_date() {
         assert_eq!(wall().ago(14 * MINUTE), "02:00:03");
         assert_eq!(wall().ago(3 * 60 * MINUTE), "2026-11-22 23:14:03");
@@ -120,7 +154,7 @@ mod tests {
 
     #[test]
     fn what_lies_ahead_was_no_time_ago() {
-        let now = u64::try_from(wall().0.timestamp().as_millisecond()).unwrap();
+        let now = u64::try_from(wall().now.as_millisecond()).unwrap();
         assert_eq!(wall().since(now - 60_000), MINUTE);
         assert_eq!(wall().since(now + 1), Duration::ZERO);
     }
