@@ -396,11 +396,12 @@ impl Store for LocalStore {
                         held: Some(held),
                     }),
                 ) => {
-                    if let Some(lost) = &record {
+                    let lost = record.clone();
+                    file.replace(record)?;
+                    if let Some(lost) = &lost {
                         let runs = RunsFile::new(&directory, name);
                         runs.ended((lost, slot), PastOutcome::Lost, HISTORY_MAX);
                     }
-                    file.replace(record)?;
                     unlocked.push(Unlocked::Freed(held));
                 }
                 (Unlock::Force, Some(look)) if look.cooling_down().is_some() => file.warm()?,
