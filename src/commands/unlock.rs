@@ -51,16 +51,10 @@ pub fn unlock(settings: &Unlock) -> Result<Ending> {
         }
     };
     let unlocked = request.unlock(how)?;
-    let wait = settings.way == Way::Ask;
-    output::lines(&text::unlocked(
-        settings.name.as_str(),
-        &before,
-        &unlocked,
-        how,
-        wait,
-    ));
+    let name = settings.name.as_str();
+    output::lines(&text::unlocked(name, &before, &unlocked, settings.way));
     let asked = unlocked.iter().any(|it| matches!(it, Unlocked::Asked(_)));
-    if wait && asked {
+    if asked && settings.way == Way::Ask {
         return waiting::wait(request, &before, &unlocked);
     }
     Ok(code(&unlocked).into())

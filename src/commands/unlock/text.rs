@@ -1,8 +1,9 @@
 //! What `unlock` says.
 
+use crate::config::Way;
 use crate::duration::show;
 use crate::message::{escape, held_text};
-use crate::store::{Held, Status, Unlock, Unlocked};
+use crate::store::{Held, Status, Unlocked};
 
 /// Who holds the lock, one line for each place that is held.
 pub(super) fn holders(name: &str, status: &Status) -> Vec<String> {
@@ -21,23 +22,16 @@ pub(super) fn unlocked(
     name: &str,
     before: &Status,
     unlocked: &[Unlocked],
-    how: Unlock,
-    wait: bool,
+    way: Way,
 ) -> Vec<String> {
     if unlocked.is_empty() {
-        let name = escape(name);
-        return vec![format!("{name}: {}", nobody(before, how))];
+        return vec![format!("{}: {}", escape(name), nobody(before, way))];
     }
-    unlocked
-        .iter()
-        .map(|it| {
-            format!(
-                "{}: {}",
-                place_of(name, before, held_of(it)),
-                done(it, wait)
-            )
-        })
-        .collect()
+    let line = |it: &Unlocked| {
+        let place = place_of(name, before, held_of(it));
+        format!("{place}: {}", done(it, way))
+    };
+    unlocked.iter().map(line).collect()
 }
 
 /// `backup`, and of several places which: `backup slot 2`
@@ -71,38 +65,38 @@ fn held_of(unlocked: &Unlocked) -> &Held {
     held
 }
 
-fn nobody(before: &Status, how: Unlock) -> String {
+fn nobody(before: &Status, way: Way) -> String {
     let cooling_down = before.slots.iter().filter_map(|slot| slot.cooling_down);
-    match (cooling_down.max(), how) {
+    match (cooling_down.max(), way) {
         (None, _) => "already free".to_owned(),
-        (Some(left), Unlock::Ask) => format!(
+        (Some(left), Way::Ask | Way::AskOnly) => format!(
             "held by nobody, but cooling down for another {}; --force ends that",
             show(left)
         ),
-        (Some(left), Unlock::Force) => {
+        (Some(left), Way::Force | Way::ForceIfAgreed) => {
             format!("freed; it was cooling down for another {}", show(left))
         }
     }
 }
 
-fn done(unlocked: &Unlocked, wait: bool) -> String {
+fn done(unlocked: &Unlocked, way: Way) -> String {
     match unlocked {
         Unlocked::Asked(held) => {
             // That it is asked is what the rest of the line says.
-            let held = Held {
+            let told = Held {
                 revoked: false,
                 ..held.clone()
             };
-            let then = if wait {
-                "waiting until it has released the lock"
-            } else {
-                "if it is alive, it stops its command and releases the lock at its next refresh"
+            let then = match (way, held.remaining) {
+                (Way::Ask, Some(_)) => {
+                    "waiting until it has released the lock or its lease has ended"
+                }
+                (Way::Ask, None) => "waiting until it has released the lock",
+                _ => {
+                    "if it is alive, it stops its command and releases the lock at its next refresh"
+                }
             };
-            let or_else = match (wait, held.remaining) {
-                (true, Some(_)) => " or its lease has ended",
-                _ => "",
-            };
-            format!("{}: asked to stop; {then}{or_else}", held_text(&held))
+            format!("{}: asked to stop; {then}", held_text(&told))
         }
         Unlocked::Freed(held) => format!(
             "freed; it was {}; that job may run on until its next refresh",
@@ -151,13 +145,13 @@ mod tests {
         let before = status(&[Some(held("a"))]);
         let asked = [Unlocked::Asked(held("a"))];
         assert_eq!(
-            unlocked("x", &before, &asked, Unlock::Ask, true),
+            unlocked("x", &before, &asked, Way::Ask),
             [
                 "x: held by root@web3 pid 4121, lease ends in 52s: asked to stop; \
               waiting until it has released the lock or its lease has ended"
             ]
         );
-        let only = unlocked("x", &before, &asked, Unlock::Ask, false);
+        let only = unlocked("x", &before, &asked, Way::AskOnly);
         assert!(only[0].ends_with("releases the lock at its next refresh"));
     }
 
@@ -169,7 +163,7 @@ mod tests {
             Unlocked::Freed(Held::default()),
             Unlocked::Freed(held("new")),
         ];
-        let lines = unlocked("x\x07", &before, &did, Unlock::Force, false);
+        let lines = unlocked("x\x07", &before, &did, Way::Force);
         assert!(lines[0].starts_with("x\\u{7} slot 1: freed; it was held by root@web3 "));
         assert!(lines[1].starts_with("x\\u{7} slot 2: freed; it was held by a job that "));
         assert!(lines[2].starts_with("x\\u{7}: freed; "));

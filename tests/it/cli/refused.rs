@@ -323,7 +323,7 @@ fn missing_words_are_asked_for() {
         &["missing NAME (see tasklock --help)"],
     );
     refused(
-        &run(&["status", "x", "--name", "y"]),
+        &run(&["history", "x", "--name", "y"]),
         64,
         &["--name", "cannot be used with"],
     );
