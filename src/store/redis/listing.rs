@@ -3,7 +3,7 @@
 //! `SCAN` goes through them page by page, never `KEYS`, and what is found of a
 //! page is looked at in one pipeline, so that no command takes long and no more
 //! than a page is in memory. There is no index: the walk takes its time over the
-//! keys of others too (each of these costs the server about 0.3 µs).
+//! keys of others, too.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -107,6 +107,14 @@ impl RedisStore {
                 found.push(lock);
             }
         }
+        // The other key of the same lock.
+        found.retain(|lock: &Found| {
+            let state = Found {
+                by: "state",
+                ..lock.clone()
+            };
+            lock.by == "state" || !seen.contains(&state)
+        });
         let cursor = String::from_utf8_lossy(&cursor).into_owned();
         Ok((found, Some(cursor).filter(|cursor| cursor != "0")))
     }
