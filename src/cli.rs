@@ -3,10 +3,18 @@
 mod acquire;
 pub mod config;
 mod doctor;
+mod history;
+mod list;
+mod status;
 mod token;
+mod unlock;
 
 pub use acquire::AcquireArgs;
+pub use history::HistoryArgs;
+pub use list::ListArgs;
+pub use status::StatusArgs;
 pub use token::{CheckArgs, FormArgs, RefreshArgs, TokenArgs};
+pub use unlock::UnlockArgs;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,9 +33,15 @@ pub use doctor::DoctorArgs;
 pub fn command() -> Command {
     let status = Command::new(STATUS)
         .about("Say whether a lock is free (exit 0) or held, and by whom (exit 75)")
-        .defer(with_arguments::<LockArgs>);
+        .defer(with_arguments::<StatusArgs>);
+    let list = Command::new(LIST)
+        .about("List all locks: who holds them, who waits, how the last run ended")
+        .defer(with_arguments::<ListArgs>);
+    let history = Command::new(HISTORY)
+        .about("Show the last runs of a lock, how long they took and how they ended")
+        .defer(with_arguments::<HistoryArgs>);
     let unlock = Command::new(UNLOCK)
-        .about("Ask the holder of a lock to stop and release it")
+        .about("Ask the holder of a lock to stop, and wait until it has released the lock")
         .defer(with_arguments::<UnlockArgs>);
     let config = Command::new(CONFIG)
         .about("Show the settings of a lock and where they come from, and check the configuration")
@@ -52,7 +66,8 @@ pub fn command() -> Command {
         .about("Run a command while holding a lock, on this host or across hosts through Redis")
         .override_usage(
             "tasklock [OPTIONS] --name NAME [--] COMMAND [ARG]...\n       \
-             tasklock status|acquire|refresh|release|check|unlock [OPTIONS] NAME\n       \
+             tasklock status|list|history|unlock [OPTIONS] [NAME]\n       \
+             tasklock acquire|refresh|release|check [OPTIONS] NAME\n       \
              tasklock config|doctor [OPTIONS] [NAME]",
         )
         .after_help(
@@ -68,7 +83,7 @@ pub fn command() -> Command {
         .args_override_self(true)
         .max_term_width(100);
     with_arguments::<RunArgs>(command).subcommands([
-        status, acquire, refresh, release, check, unlock, config, doctor,
+        status, list, history, unlock, acquire, refresh, release, check, config, doctor,
     ])
 }
 
@@ -88,6 +103,10 @@ pub const REFRESH: &str = "refresh";
 pub const RELEASE: &str = "release";
 /// The subcommand that asks whether it is still held.
 pub const CHECK: &str = "check";
+/// The subcommand that lists all locks.
+pub const LIST: &str = "list";
+/// The subcommand that shows the last runs of a lock.
+pub const HISTORY: &str = "history";
 /// The subcommand that frees the lock of somebody else.
 pub const UNLOCK: &str = "unlock";
 /// The subcommand that shows the settings.
@@ -301,18 +320,6 @@ pub struct StoreArgs {
     /// The key of our own certificate
     #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_KEY", hide_env_values = true, value_hint = ValueHint::FilePath, value_parser = path())]
     pub tls_key: Option<PathBuf>,
-}
-
-/// The arguments of `unlock`.
-#[derive(Debug, Args)]
-pub struct UnlockArgs {
-    /// Which lock.
-    #[command(flatten)]
-    pub lock: LockArgs,
-
-    /// Free it now, though the old job may run on until its next refresh
-    #[arg(long)]
-    pub force: bool,
 }
 
 /// A lock, for the subcommands that look at one.

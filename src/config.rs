@@ -5,20 +5,28 @@ mod doctor;
 mod effective;
 mod export;
 mod files;
+mod history;
+mod list;
 mod reader;
 mod run;
+mod status;
 mod store;
 mod terms;
 mod token;
+mod unlock;
 mod usage;
 
 pub use acquire::Acquire;
 pub use doctor::Doctor;
 pub use effective::{Effective, Setting};
 pub use export::Change;
+pub use history::History;
+pub use list::{List, Listing};
 pub use run::Run;
-pub use store::Lock;
+pub use status::{Status, View};
+pub use store::{Lock, Place};
 pub use token::{Form, Owned, Refresh};
+pub use unlock::{Unlock, Way};
 
 use std::ffi::OsString;
 use std::fmt;
@@ -28,10 +36,9 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 
 use crate::cli::config::ConfigArgs;
-use crate::cli::{self, CheckArgs, RunArgs, UnlockArgs};
+use crate::cli::{self, CheckArgs, RunArgs};
 use crate::exit::Code;
 use crate::log::Format;
-use crate::store::Unlock;
 use files::{Files, Named};
 use reader::Reader;
 
@@ -40,8 +47,14 @@ use reader::Reader;
 pub enum Settings {
     /// Run a command under a lock.
     Run(Box<Run>),
-    /// Look at a lock.
-    Status(Lock),
+    /// Look at locks.
+    Status(Status),
+    /// Look at all locks.
+    List(List),
+    /// Look at the past runs of a lock.
+    History(History),
+    /// Free the lock of somebody else.
+    Unlock(Unlock),
     /// Take a lock and leave it held.
     Acquire(Box<Acquire>),
     /// Let its lease run from now.
@@ -50,8 +63,6 @@ pub enum Settings {
     Release(Box<Owned>),
     /// Ask whether it is still held, and say so in any case if true.
     Check(Box<Owned>, bool),
-    /// Free the lock of somebody else.
-    Unlock(Lock, Unlock),
     /// Show the settings.
     Config(Effective, Layout),
     /// Look at the store.
@@ -153,15 +164,9 @@ fn settings(arguments: &[OsString]) -> Result<Settings, ConfigError> {
 fn of_subcommand(subcommand: Option<&str>, reader: Reader<'_>) -> Result<Settings, ConfigError> {
     let matches = reader.matches;
     Ok(match subcommand {
-        Some(cli::UNLOCK) => {
-            let args = arguments_of::<UnlockArgs>(matches)?;
-            let how = if args.force {
-                Unlock::Force
-            } else {
-                Unlock::Ask
-            };
-            Settings::Unlock(reader.lock(args.lock)?, how)
-        }
+        Some(cli::LIST) => Settings::List(reader.list(arguments_of(matches)?)?),
+        Some(cli::HISTORY) => Settings::History(reader.history_of(arguments_of(matches)?)?),
+        Some(cli::UNLOCK) => Settings::Unlock(reader.unlock(arguments_of(matches)?)?),
         Some(cli::ACQUIRE) => Settings::Acquire(Box::new(reader.acquire(arguments_of(matches)?)?)),
         Some(cli::REFRESH) => Settings::Refresh(Box::new(reader.refresh(arguments_of(matches)?)?)),
         Some(cli::RELEASE) => Settings::Release(Box::new(reader.owned(arguments_of(matches)?)?)),
@@ -183,7 +188,7 @@ fn of_subcommand(subcommand: Option<&str>, reader: Reader<'_>) -> Result<Setting
             Settings::Config(reader.effective(args)?, layout)
         }
         Some(cli::DOCTOR) => Settings::Doctor(Box::new(reader.doctor(arguments_of(matches)?)?)),
-        Some(_) => Settings::Status(reader.lock(arguments_of(matches)?)?),
+        Some(_) => Settings::Status(reader.status(arguments_of(matches)?)?),
         None => {
             let args = arguments_of::<RunArgs>(matches)?;
             let name = reader.name(&args.name.unwrap_or_default())?;

@@ -36,7 +36,9 @@ pub mod signals;
 pub(crate) mod spawn;
 pub mod store;
 pub mod supervisor;
+pub mod terminal;
 pub mod ui;
+pub mod wall;
 
 use std::ffi::OsString;
 
@@ -51,12 +53,14 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> Ending {
         .map_err(anyhow::Error::from)
         .and_then(|settings| match settings {
             Settings::Run(run) => Ok(run::run(&run)),
-            Settings::Status(lock) => commands::status::status(&lock),
+            Settings::Status(status) => commands::status::status(&status),
+            Settings::List(list) => commands::list::list(&list),
+            Settings::History(history) => commands::history::history(&history),
+            Settings::Unlock(unlock) => commands::unlock::unlock(&unlock),
             Settings::Acquire(acquire) => commands::acquire::acquire(&acquire),
             Settings::Refresh(refresh) => commands::refresh::refresh(&refresh),
             Settings::Release(owned) => commands::release::release(&owned),
             Settings::Check(owned, verbose) => commands::check::check(&owned, verbose),
-            Settings::Unlock(lock, how) => commands::unlock::unlock(&lock, how),
             Settings::Config(settings, Layout::Toml) => Ok(commands::config::toml(&settings)),
             Settings::Config(settings, Layout::Json) => Ok(commands::config::json(&settings)),
             Settings::Doctor(doctor) => Ok(commands::doctor::doctor(&doctor)),

@@ -43,7 +43,7 @@ pub(super) fn ask<T>(
 /// Says that the token does not hold the lock, and who does.
 pub(super) fn not_held(owned: &Owned, by: Option<&Held>) -> Ending {
     // Whoever looks on the wrong host for it does not have the URL.
-    tell_where(&owned.lock);
+    tell_where(owned.lock.unconfigured);
     let by = by.map_or_else(
         || {
             "nobody holds it (its lease ended, it was released, or it was freed by force)"

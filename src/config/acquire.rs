@@ -46,7 +46,8 @@ pub struct Acquire {
 impl Reader<'_> {
     pub(super) fn acquire(&self, args: AcquireArgs) -> Result<Acquire, ConfigError> {
         let store_timeout = self.store_timeout(&args.lock.store)?;
-        let lock = self.lock(args.lock)?;
+        let name = args.lock.name.or(args.lock.operand).unwrap_or_default();
+        let lock = self.store(self.name(&name)?, args.lock.store, store_timeout)?;
         // That of a configuration file is meant for runs.
         let ttl = args.ttl.as_deref().filter(|_| self.on_command_line("ttl"));
         let Some(ttl) = self

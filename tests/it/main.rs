@@ -14,6 +14,7 @@ mod docs;
 mod doctor;
 mod holding;
 mod local_store;
+mod looking;
 mod model;
 mod protocol;
 mod quorum;

@@ -319,7 +319,7 @@ fn missing_words_are_asked_for() {
         &["missing NAME (see tasklock --help)"],
     );
     refused(
-        &run(&["status", "x", "--name", "y"]),
+        &run(&["history", "x", "--name", "y"]),
         64,
         &["--name", "cannot be used with"],
     );
@@ -357,14 +357,28 @@ fn unknown_flags_are_refused_with_a_hint_that_reads_well() {
 #[test]
 fn a_url_in_the_wrong_place_does_not_show_its_password() {
     for words in [
-        &["status", "x", "redis://:secret@h"][..],
-        &["status", "x", "redis://:a secret' b@h"],
-        &["status", "x", "unix:///s?pass=secret"],
+        &["history", "x", "redis://:secret@h"][..],
+        &["history", "x", "redis://:a secret' b@h"],
+        &["history", "x", "unix:///s?pass=secret"],
         &["--name", "x", "--urls=redis://:secret@h", "true"],
         &["--name", "x", "--quiet=redis://:secret@h", "true"],
     ] {
         let finished = Tasklock::new().args(words.iter().copied()).run();
         refused(&finished, 64, &["found"]);
+    }
+    for word in [
+        "redis://:secret@h",
+        "redis://:a secret' b@h",
+        "unix:///s?pass=secret",
+    ] {
+        for words in [&["status", "x", word][..], &["list", word]] {
+            let finished = Tasklock::new().args(words.iter().copied()).run();
+            refused(
+                &finished,
+                64,
+                &["that looks like the URL of a store, give it with --url"],
+            );
+        }
     }
 }
 
