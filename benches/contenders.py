@@ -6,6 +6,7 @@ Each one is used with the options that its documentation has to offer against th
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import time
@@ -40,6 +41,10 @@ class Contender:
     renews = None
     wait = once = None
     waits = skips = True
+    # What it makes of its command's 0.
+    success = 0
+    # A command that frees what a run leaves locked, if it does.
+    clear = None
     # For a reader: how it was called.
     usage = ""
 
@@ -143,8 +148,8 @@ class FlockInPlace(Flock):
 class Lckdo(File):
     name = "lckdo"
     program = ("lckdo", "Debian moreutils")
-    options = (["-W", "300"], [])
-    usage = "lckdo -W 300 FILE"
+    options = (["-e", "-W", "300"], ["-e"])
+    usage = "lckdo -e -W 300 FILE"
 
 
 class Setlock(File):
@@ -287,6 +292,8 @@ class RedisPy(InPython):
 
 
 class Recipe(RedisPy):
+    """See benches/recipe.py."""
+
     name = "the plain recipe"
     waits = False
     usage = f"SET task_lock:NAME 1 NX EX {FIXED_LEASE}; subprocess.run(COMMAND); DEL in a finally"
@@ -312,9 +319,33 @@ class SingleBeat(InPython):
         settings = {"REDIS_SERVER": f"redis://127.0.0.1:{self.server.port}", "IDENTIFIER": "peers",
                     "LOCK_TIME": self.lease, "INITIAL_LOCK_TIME": self.lease + 1, "LOG_LEVEL": "critical"}
         self.wait = ["env", *(f"SINGLE_BEAT_{key}={value}" for key, value in settings.items()), self.path()]
+        self.clear = ["redis-cli", "-p", str(self.server.port), "DEL", "SINGLE_BEAT_peers"]
 
     def steal(self):
         self.server.ask("DEL", "SINGLE_BEAT_peers")
+
+
+class LockR(InPython):
+    """Its command stands in its configuration file: a shell writes that, and becomes lockr."""
+
+    name = "LockR"
+    program = ("lockr", "PyPI LockR")
+    package = "LockR"
+    store = REDIS
+    renews = True
+    skips = False
+    success = 1
+    usage = f"lockr run --config-file FILE, with timeout = {LEASE}000, lockname = NAME, command = COMMAND"
+
+    def prepare(self):
+        settings = f"[lockr]\\nlockname = peers\\ntimeout = {self.lease}000\\ncommand = %s\\n"
+        settings += "[redis]\\nhost = ${REDIS_HOST}\\nport = ${REDIS_PORT}\\n"
+        script = f"printf '{settings}' \"$*\" >$0.$$; exec {self.path()} run --config-file $0.$$"
+        self.wait = ["env", "REDIS_HOST=127.0.0.1", f"REDIS_PORT={self.server.port}",
+                     "sh", "-c", script, f"{self.directory}/lockr.ini"]
+
+    def steal(self):
+        self.server.ask("DEL", "peers")
 
 
 class Dislock(InPython):
@@ -338,14 +369,14 @@ class Dislock(InPython):
 
 
 ALL = [Local, Tasklock, Flock, FlockClosing, FlockInPlace, Lckdo, Setlock, WithLockEx, Runlock, Sem,
-       Etcdctl, RedisPy, Recipe, SingleBeat, Dislock]
+       Etcdctl, RedisPy, Recipe, SingleBeat, LockR, Dislock]
 
 # Looked for and not to be had, or not to be used: what, and what became of it.
 OTHERS = {
     "redlock-cli": "in none of crates.io, npm and PyPI",
-    "fredlock 0.1.3 (PyPI)": "ends at its start with what pip installs with it today: its library has no `__version__` any more",
+    "fredlock 0.1.3 (PyPI)": "fails at its start with the pottery that pip installs with it (no `__version__`)",
     "consul lock": "Debian 12 has no consul",
-    "lockrun, run-one, rlock-sh, cronlock": "in none of these registries",
+    "lockrun, run-one": "not in Debian 12",
 }
 
 
@@ -354,7 +385,8 @@ def output_of(command):
 
 
 def package_version(source):
-    """Of a "Debian PACKAGE", if dpkg knows it."""
+    """Of a "Debian PACKAGE", if dpkg knows it; without epoch and revision."""
     if not source.startswith("Debian ") or not shutil.which("dpkg-query"):
         return ""
-    return output_of(["dpkg-query", "-W", "-f", "${Version}", source.split()[1]])
+    version = output_of(["dpkg-query", "-W", "-f", "${Version}", source.split()[1]])
+    return re.sub(r"^\d+:|[-+].*$", "", version)

@@ -43,7 +43,7 @@ class Job:
 
     def __init__(self, pid, began, overlapped):
         self.pid, self.began, self.overlapped = pid, began, overlapped
-        self.signalled = self.ended = self.died = None
+        self.signalled = self.stopped = self.ended = self.died = None
         try:
             self.fd = os.pidfd_open(pid)
         except ProcessLookupError:
@@ -51,7 +51,7 @@ class Job:
 
     def gone(self):
         """When it was no more: by its own word, or as the kernel told."""
-        return self.died and (self.ended or self.died)
+        return self.died and (self.ended or self.stopped or self.died)
 
 
 class Scene:
@@ -154,6 +154,8 @@ class Scene:
                         self.poll.register(job.fd, select.POLLIN)
             elif what == "signalled":
                 self.jobs[label].signalled = at
+            elif what == "stops":
+                self.jobs[label].stopped = at
             elif what == "ends":
                 self.jobs[label].ended = at
             elif what == "left":
@@ -184,7 +186,8 @@ class Scene:
             "all_over": bool(done),
             "job_signalled": job.signalled and job.signalled - since,
             "job_gone": gone and gone - since,
-            "job_killed": bool(gone and not job.ended),
+            "job_stopped": bool(job.stopped),
+            "job_killed": bool(gone and not job.ended and not job.stopped),
             "job_is_wrapper": job.pid == wrapper.pid,
             "wrapper_code": wrapper.poll(),
             "next_began": self.next and self.next.began - since,
@@ -195,31 +198,31 @@ class Scene:
         return seen
 
 
-def seconds_of(value):
-    return f"{value:.2f} s" if value < 0.1 else f"{value:.1f} s"
+def within(value):
+    return "at once" if value < 0.1 else f"in {value:.1f} s"
 
 
 def fate(seen):
     """What became of the holder's job."""
     gone = seen["job_gone"]
     if gone is None:
-        return "job runs on"
+        return "runs on"
     if seen["job_killed"]:
-        return f"job killed after {seconds_of(max(gone, 0))}"
-    if seen["job_signalled"] is not None:
-        return f"job stopped after {seconds_of(gone)}"
-    return "job ran to its end"
+        return f"killed {within(gone)}"
+    if seen["job_stopped"]:
+        return f"stopped {within(gone)}"
+    return "ran to its end"
 
 
 def lock(seen):
     """Who came next, and when."""
     if seen["next_began"] is None:
-        return f"nobody else in {seen['seconds']:.0f} s"
+        return f"nobody next in {seen['seconds']:.0f} s"
     if seen["overlap"]:
-        return f"**overlap {seconds_of(seen['overlap'])}**"
+        return f"**overlap {seen['overlap']:.1f} s**" if seen["overlap"] >= 0.1 else f"**overlap {seen['overlap'] * 1000:.0f} ms**"
     if seen["job_gone"] is None:
-        return "no overlap"
-    return f"next {seconds_of(max(seen['next_began'] - seen['job_gone'], 0))} later"
+        return "next while it runs"
+    return f"next {within(seen['next_began'] - seen['job_gone'])}"
 
 
 def both(seen):
@@ -242,7 +245,7 @@ def wrapper_killed(contender):
         since = now()
         scene.wrappers["holder"].kill()
         seen = scene.watch(since, FIXED_LEASE + PATIENCE / 2)
-        return ("no wrapper: " if seen["job_is_wrapper"] else "") + both(seen), seen
+        return ("runs in place: " if seen["job_is_wrapper"] else "") + both(seen), seen
 
 
 def wrapper_told_to_stop(contender):
@@ -252,7 +255,7 @@ def wrapper_told_to_stop(contender):
         since = now()
         scene.wrappers["holder"].terminate()
         seen = scene.watch(since, FIXED_LEASE + PATIENCE / 2)
-        return ("" if seen["job_signalled"] else "not passed on: ") + both(seen), seen
+        return ("" if seen["job_signalled"] else "not told: ") + both(seen), seen
 
 
 def job_ignores_it(contender):
@@ -312,9 +315,10 @@ def restarted(contender, persistent):
 def lock_stolen(contender):
     with Scene(contender) as scene:
         scene.hold(SHORT_JOB)
-        scene.contend()
         since = now()
         scene.contender.steal()
+        # Only now: one that waits already may have the old file open.
+        scene.contend()
         seen = scene.watch(since, FIXED_LEASE + PATIENCE / 2)
         return both(seen), seen
 

@@ -13,7 +13,7 @@
  * Appends "LABEL WHAT PID TIME" to DIRECTORY/journal, each in one write, in ns of
  * CLOCK_BOOTTIME. WHAT is "begins", or "overlaps" when another job is still alive: each
  * one locks DIRECTORY/witness, and the kernel frees that as the process dies. Then
- * "signalled", "left" (with the other's PID) and "ends".
+ * "signalled", "left" (with the other's PID), and "ends" or, because of a signal, "stops".
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -113,7 +113,7 @@ int main(int argc, char **argv) {
     if (signalled && !stubborn) {
         if (strcmp(how, "tidy") == 0)
             work(TIDY_SECONDS * 1000, 0);
-        note("ends", getpid());
+        note("stops", getpid());
         signal(signalled, SIG_DFL);
         raise(signalled);
     }

@@ -27,10 +27,13 @@ def until(condition, what):
 
 
 class Line:
-    """Waiters in line behind a holder, who lets go when he is told to."""
+    """Waiters in line behind a holder, who lets go when he is told to.
 
-    def __init__(self, lock):
-        self.lock = lock
+    `success` is what the lock makes of its command's 0.
+    """
+
+    def __init__(self, lock, success=0):
+        self.lock, self.success = lock, success
         self.directory = tempfile.TemporaryDirectory()
         self.journal = f"{self.directory.name}/journal"
         self.waiters = {}
@@ -91,7 +94,7 @@ class Line:
         """What ran, in its order, as (label, start, end); all must have ended well, one at a time."""
         # The last to come is the last to go: so we hardly wake up while the others run.
         for label in sorted(self.waiters, reverse=True):
-            if self.waiters[label].wait(PATIENCE) != 0:
+            if self.waiters[label].wait(PATIENCE) != self.success:
                 errors = pathlib.Path(f"{self.directory.name}/stderr").read_text()
                 fail(f"{self.lock.name}: waiter {label} failed: {errors[-2000:]}")
         self.holder.wait(PATIENCE)
