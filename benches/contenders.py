@@ -3,7 +3,6 @@
 Each one is used with the options that its documentation has to offer against the faults.
 """
 
-import contextlib
 import os
 import pathlib
 import re

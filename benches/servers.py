@@ -82,11 +82,14 @@ class Redis(Server):
         if persistent:
             options += ["--appendonly", "yes", "--appendfsync", "always"]
         self.monitor = None
-        super().__init__("redis-server", ["redis-server", *options], lambda: Connection(self.port).ask("PING") == "PONG")
+        super().__init__("redis-server", ["redis-server", *options], self.is_loaded)
 
     def start(self):
         super().start()
         self.connection = Connection(self.port)
+
+    def is_loaded(self):
+        return Connection(self.port).ask("PING") == "PONG"
 
     def ask(self, *words):
         return self.connection.ask(*words)
