@@ -276,7 +276,7 @@ class RedisPy(InPython):
     package = "redis"
     store = REDIS
     renews = False
-    usage = f"with redis.Redis().lock(NAME, timeout={FIXED_LEASE}, blocking_timeout=None): subprocess.run(COMMAND)"
+    usage = f"with redis.Redis().lock(NAME, timeout={FIXED_LEASE}): subprocess.run(COMMAND)"
 
     @classmethod
     def path(cls):
@@ -334,7 +334,7 @@ class LockR(InPython):
     renews = True
     skips = False
     success = 1
-    usage = f"lockr run --config-file FILE, with timeout = {LEASE}000, lockname = NAME, command = COMMAND"
+    usage = f"lockr run --config-file FILE (timeout = {LEASE}000, lockname = NAME, command = COMMAND)"
 
     def prepare(self):
         settings = f"[lockr]\\nlockname = peers\\ntimeout = {self.lease}000\\ncommand = %s\\n"

@@ -10,6 +10,7 @@ from scene import BEFORE, PATIENCE, Broken, Scene, now
 LONG_JOB = 2 * LEASE
 SHORT_JOB = 0.8 * LEASE
 FROZEN = 1.5 * LEASE
+FROZEN_JOB = FROZEN + LEASE
 DOWN = 0.5
 # How long a rival has for coming next.
 LIMIT = FIXED_LEASE + PATIENCE / 2
@@ -102,7 +103,7 @@ def store_frozen(contender):
 def frozen(contender, how):
     """The lease must be shorter than the frost, so here all have the short one."""
     with Scene(contender, fixed_lease=LEASE) as scene:
-        scene.hold(FROZEN + LEASE, how)
+        scene.hold(FROZEN_JOB, how)
         scene.contend()
         since = now()
         scene.server.freeze()
