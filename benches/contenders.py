@@ -63,7 +63,7 @@ class Contender:
     def missing(cls):
         """Why it cannot be measured here; None if it can."""
         if not cls.path():
-            return f"`{cls.program[0]}` is not installed ({cls.program[1]})"
+            return f"not installed ({cls.program[1]})"
         return None if cls.store is None else cls.store.missing()
 
     @classmethod
