@@ -95,7 +95,7 @@ class RedisPyLock:
 
     def command(self):
         waiter = str(tools.ROOT / "benches" / "waiter.py")
-        return [self.python, waiter, str(self.server.port)]
+        return [self.python, waiter, str(self.server.port), "none", "none"]
 
     def in_line(self):
         # The holder, too, asked for nothing after its SET.

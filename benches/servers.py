@@ -1,10 +1,18 @@
 """Servers that the benchmarks start for themselves, on free ports of 127.0.0.1."""
 
 import base64
+import contextlib
+import glob
 import http.client
 import json
+import os
+import pathlib
+import pwd
+import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 import tools
@@ -19,23 +27,46 @@ def free_port():
 class Server:
     """A process that is gone at the end of its `with`."""
 
-    def __init__(self, name, command, answers):
+    def __init__(self, name, command, answers, user=None):
+        self.name, self.command, self.answers, self.user = name, command, answers, user
+        self.start()
+
+    def start(self):
         self.process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        limit = time.monotonic() + 10
+            self.command, user=self.user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        limit = time.monotonic() + 30
         while time.monotonic() < limit:
             try:
-                if answers():
+                if self.answers():
                     return
             except (OSError, http.client.HTTPException):
                 pass
             time.sleep(0.02)
         self.stop()
-        tools.fail(f"{name} does not answer")
+        tools.fail(f"{self.name} does not answer")
 
     def stop(self):
-        self.process.kill()
+        self.crash()
+
+    def crash(self):
+        """Like stop, but it may be started again."""
+        self.send(signal.SIGKILL)
         self.process.wait()
+
+    def freeze(self):
+        self.send(signal.SIGSTOP)
+
+    def thaw(self):
+        self.send(signal.SIGCONT)
+
+    def send(self, number):
+        """To the server and the processes that it started."""
+        if self.process.poll() is not None:
+            return
+        children = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        for pid in [self.process.pid, *map(int, pathlib.Path(children).read_text().split())]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def __enter__(self):
         return self
@@ -45,12 +76,20 @@ class Server:
 
 
 class Redis(Server):
-    def __init__(self, directory):
+    def __init__(self, directory, persistent=False):
         self.port = free_port()
         options = ["--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--dir", directory]
-        super().__init__("redis-server", ["redis-server", *options], lambda: Connection(self.port).ask("PING"))
-        self.connection = Connection(self.port)
+        if persistent:
+            options += ["--appendonly", "yes", "--appendfsync", "always"]
         self.monitor = None
+        super().__init__("redis-server", ["redis-server", *options], self.is_loaded)
+
+    def start(self):
+        super().start()
+        self.connection = Connection(self.port)
+
+    def is_loaded(self):
+        return Connection(self.port).ask("PING") == "PONG"
 
     def ask(self, *words):
         return self.connection.ask(*words)
@@ -156,3 +195,42 @@ class Etcd(Server):
         total = int(sum(float(line.split()[-1]) for line in counts)) - self.ours
         new, self.counted = total - self.counted, total
         return new
+
+
+class Postgres(Server):
+    """A node of PostgreSQL that believes whoever connects. It refuses to run as root."""
+
+    def __init__(self):
+        self.port = free_port()
+        programs = postgres_programs()
+        user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self.directory = tempfile.mkdtemp()
+        if user:
+            os.chown(self.directory, user.pw_uid, -1)
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        subprocess.run([f"{programs}/initdb", "-D", f"{self.directory}/data", "-U", "postgres", "--no-sync"],
+                       user=user and user.pw_uid, cwd=self.directory, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        super().__init__("postgres", [
+            f"{programs}/postgres", "-D", f"{self.directory}/data", "-p", str(self.port),
+            "-c", "listen_addresses=127.0.0.1", "-k", self.directory,
+        ], lambda: self.sql("SELECT 1"), user and user.pw_uid)
+
+    def sql(self, statement):
+        """Whether it could be carried out."""
+        command = ["psql", "-q", self.url, "-c", statement]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    def stop(self):
+        super().stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def start(self):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self.directory}/data/postmaster.pid")
+        super().start()
+
+
+def postgres_programs():
+    """Where Debian keeps what only a server needs."""
+    return max(glob.glob("/usr/lib/postgresql/*/bin"), default=None)

@@ -1,6 +1,8 @@
-"""One waiter of benches/handoff with redis-py's Lock, as its documentation has it.
+"""One waiter of the benchmarks with redis-py's Lock, as its documentation has it.
 
-    waiter.py PORT COMMAND [ARG]...
+    waiter.py PORT TIMEOUT BLOCKING_TIMEOUT COMMAND [ARG]...
+
+Both in seconds, "none" for no limit.
 """
 
 import subprocess
@@ -8,5 +10,6 @@ import sys
 
 import redis
 
-with redis.Redis(port=int(sys.argv[1])).lock("handoff"):
-    sys.exit(subprocess.run(sys.argv[2:]).returncode)
+timeout, patience = (None if word == "none" else float(word) for word in sys.argv[2:4])
+with redis.Redis(port=int(sys.argv[1])).lock("handoff", timeout=timeout, blocking_timeout=patience):
+    sys.exit(subprocess.run(sys.argv[4:]).returncode)

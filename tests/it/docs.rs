@@ -19,7 +19,17 @@ use crate::support::wait_until;
 mod completions;
 
 /// Options of other programs that the README shows.
-const FOREIGN: [&str; 4] = ["--path", "--release", "--test", "--it"];
+const FOREIGN: [&str; 9] = [
+    "--path",
+    "--release",
+    "--test",
+    "--it",
+    "--config-file",
+    "--fg",
+    "--id",
+    "--install",
+    "--quick",
+];
 
 type Words = BTreeSet<String>;
 

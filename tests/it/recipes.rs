@@ -381,6 +381,7 @@ fn files_that_the_readme_names_exist() {
         "LICENSE",
         "man/tasklock.1",
         "benches/overhead",
+        "benches/peers",
         "tests/run",
         ".ci/run",
         "tests/it/docs.rs",
