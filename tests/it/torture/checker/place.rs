@@ -111,6 +111,7 @@ impl Place<'_> {
             if let Some((before, elder)) = largest
                 && fence <= before
             {
+                findings.fences += 1;
                 let story = format!(
                     "{} of {:?} place {} after {}",
                     who(start),
@@ -141,6 +142,7 @@ impl Place<'_> {
                 findings.found(self.view, excuse, breach);
                 continue;
             }
+            findings.fences += usize::from(largest.is_some());
             largest = Some((fence, *start));
         }
     }
@@ -158,6 +160,7 @@ impl Place<'_> {
                 written.push((value, fence, end.at, *start));
             }
         }
+        findings.writes += written.len();
         written.sort_by_key(|(value, fence, ..)| (*value, *fence));
         for pair in written.windows(2) {
             let [(value, fence, _, first), (next, larger, at, second)] = pair else {

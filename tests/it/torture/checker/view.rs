@@ -12,12 +12,17 @@ pub(super) struct Run<'a> {
     pub(super) number: u32,
     pub(super) name: &'a str,
     pub(super) slots: u32,
+    pub(super) ttl: Nanos,
     pub(super) code: i32,
     pub(super) recipe: bool,
     pub(super) asked: Nanos,
     pub(super) starts: Vec<Start>,
     pub(super) end: Option<End>,
     pub(super) exit: Option<Exit>,
+    /// When tasklock last said that its lease was granted or refreshed.
+    pub(super) confirmed: Option<Nanos>,
+    /// When it was to kill its job, after a loss.
+    pub(super) kill_at: Option<Nanos>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +109,7 @@ impl<'a> View<'a> {
                 run: number,
                 name,
                 slots,
+                ttl,
                 code,
                 recipe,
             } => {
@@ -111,12 +117,15 @@ impl<'a> View<'a> {
                     number: *number,
                     name,
                     slots: *slots,
+                    ttl: *ttl,
                     code: *code,
                     recipe: *recipe,
                     asked: *at,
                     starts: Vec::new(),
                     end: None,
                     exit: None,
+                    confirmed: None,
+                    kill_at: None,
                 });
             }
             &Record::Start {
@@ -144,6 +153,10 @@ impl<'a> View<'a> {
                 code,
                 signal,
             } => self.run(run).exit = Some(Exit { at, code, signal }),
+            &Record::Confirmed { at, run } => self.run(run).confirmed = Some(at),
+            &Record::Stops { at, run, kill_in } => {
+                self.run(run).kill_at.get_or_insert(at + kill_in);
+            }
             Record::Fault {
                 from,
                 to,
