@@ -321,7 +321,11 @@ impl RedisStore {
             claim.slots.max(1).to_string(),
             claim.min_hold.as_millis().to_string(),
             waited.as_millis().to_string(),
-            if line.is_some() { "line" } else { "try" }.to_owned(),
+            match line {
+                Some(line) if line.may_be_told() => "line",
+                _ => "try",
+            }
+            .to_owned(),
             claim.holder.id.clone(),
             line.map_or(0, |line| line.ticket).to_string(),
             per_millis(claim),
