@@ -61,7 +61,7 @@ impl Arena {
     /// The URL of the store; behind a network that fails, if there is one.
     pub(crate) fn url(&self, through_network: bool) -> String {
         if let Some(group) = &self.group {
-            return group.url(through_network);
+            return group.url();
         }
         match &self.redis {
             None => format!("local:{}", self.scratch.file("locks").display()),

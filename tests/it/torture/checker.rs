@@ -82,6 +82,8 @@ pub(crate) struct Findings {
     pub(crate) fences: usize,
     /// Writes to what the fences guard.
     pub(crate) writes: usize,
+    /// Runs that said that they wait.
+    pub(crate) waits: usize,
     /// Runs whose job was to be dead by a moment that tasklock gave.
     pub(crate) deadlines: usize,
     /// How often a run joined a line, by the same account.

@@ -64,18 +64,13 @@ impl Group {
         }
     }
 
-    /// Its URL; of a quorum, behind a network that fails.
-    pub(crate) fn url(&self, through_network: bool) -> String {
+    /// Its URL; of a quorum, behind a network that fails: who names nodes by other addresses than
+    /// the rest is refused.
+    pub(crate) fn url(&self) -> String {
         match self {
             Group::Sentinel(watched) => watched.url(),
             Group::Cluster(cluster) => cluster.url(),
-            Group::Quorum(nodes) => {
-                let url = |node: &Node| match through_network {
-                    true => node.network.url(),
-                    false => node.server.url(),
-                };
-                nodes.each_ref().map(url).join(" ")
-            }
+            Group::Quorum(nodes) => nodes.each_ref().map(|node| node.network.url()).join(" "),
         }
     }
 

@@ -87,6 +87,8 @@ pub(crate) enum Record {
         code: Option<i32>,
         signal: Option<i32>,
     },
+    /// Tasklock said that it stands in line, or tries again and again.
+    Waits { at: Nanos, run: u32 },
     /// Tasklock said that its lease was granted or refreshed.
     Confirmed { at: Nanos, run: u32 },
     /// Tasklock said that its lock is lost, and that it kills the job after this time.
@@ -100,7 +102,7 @@ pub(crate) enum Record {
         run: Option<u32>,
         name: Option<String>,
     },
-    /// A witness was not given the CPU.
+    /// A witness was not given the CPU. One of no length: it has begun to look.
     Gap { from: Nanos, to: Nanos },
     /// The server noted a run in line: it has joined, has asked again, or has been told.
     Joined {
@@ -147,6 +149,7 @@ impl Record {
             | Record::Start { at, .. }
             | Record::End { at, .. }
             | Record::Exit { at, .. }
+            | Record::Waits { at, .. }
             | Record::Confirmed { at, .. }
             | Record::Stops { at, .. }
             | Record::Joined { at, .. }

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use redis::Value;
 
 use super::arena::NAMES;
-use super::client::Stage;
+use super::client::{Living, Stage};
 use super::fault::Fault;
 use super::history::{Nanos, Record, nanos, now, sleep_until};
 use super::restart;
@@ -108,7 +108,8 @@ impl<'a> Nemesis<'a> {
             _ => dice.is_multiple_of(2),
         };
         let time = if is_long { long } else { short };
-        let target = self.rng.pick(&self.stage.living()).copied();
+        let living = self.stage.living();
+        let target = self.rng.pick(&living).copied();
         let name = NAMES[self.rng.below(NAMES.len())];
         // A server that is stopped would answer us when only we can let it go.
         let is_away = self.is_frozen(What::Server) || self.is_frozen(What::Clients);
@@ -134,20 +135,21 @@ impl<'a> Nemesis<'a> {
                 }
             }
             Fault::KillJob | Fault::TermJob => {
-                if let Some(target) = target
-                    && let Some(pid) = job_of(target.pid)
-                {
+                if let Some((run, pid)) = a_job(&living, dice) {
                     process::send(pid, signal_of(fault));
-                    self.tell(fault, from, Some(target.run), None);
+                    self.tell(fault, from, Some(run), None);
                 }
             }
             Fault::FreezeJob => {
-                if let Some(target) = target
-                    && let Some(pid) = job_of(target.pid)
-                {
+                if let Some((run, pid)) = a_job(&living, dice) {
+                    let fault = if is_job(pid) {
+                        fault
+                    } else {
+                        Fault::FreezeTasklock
+                    };
                     let job = What::Job(pid, process::start_time(pid));
                     process::send(pid, Signal::SIGSTOP);
-                    self.freeze(job, fault, Some(target.run), (from, lasts));
+                    self.freeze(job, fault, Some(run), (from, lasts));
                 }
             }
             Fault::FreezeServer => {
@@ -305,6 +307,20 @@ pub(crate) fn mode_of(fault: Fault, dice: usize, delay: Duration) -> Mode {
         _ if dice.is_multiple_of(3) => Mode::SwallowReplies,
         _ => Mode::BlackHole,
     }
+}
+
+/// One of the jobs, and its run: most runs wait for theirs.
+fn a_job(living: &[Living], dice: usize) -> Option<(u32, i32)> {
+    let job = |living: &Living| Some((living.run, job_of(living.pid)?));
+    let jobs: Vec<(u32, i32)> = living.iter().filter_map(job).collect();
+    jobs.get(dice % jobs.len().max(1)).copied()
+}
+
+/// Has it begun to be the job? Until a child executes that, it is a part of the tasklock that it
+/// comes from, which waits for it (vfork(2)).
+fn is_job(pid: i32) -> bool {
+    let program = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).ok();
+    program(pid) == program(std::process::id().cast_signed())
 }
 
 /// The job of a tasklock.

@@ -139,6 +139,8 @@ fn witness(history: &History) -> i32 {
     let parent = getppid();
     let long = Nanos::try_from((LOOK + GAP).as_nanos()).unwrap();
     let mut last = now();
+    let (from, to) = (last, last);
+    history.add(&Record::Gap { from, to });
     while getppid() == parent {
         thread::sleep(LOOK);
         let this = now();

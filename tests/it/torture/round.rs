@@ -21,8 +21,8 @@ use super::role::Role;
 use super::run_log;
 use super::server_log;
 use super::toll::Toll;
-use crate::support::PATIENCE;
 use crate::support::redis::Server;
+use crate::support::{PATIENCE, wait_until};
 
 /// How many run jobs at the same time: three at home in each lock.
 const CLIENTS: u64 = 24;
@@ -101,9 +101,11 @@ impl Round {
     fn witnesses(&self, stage: &Stage<'_>) -> Vec<Witness> {
         let history = stage.history.path().to_owned();
         let role = Role::Witness { history };
-        (0..WITNESSES)
+        let witnesses = (0..WITNESSES)
             .map(|_| Witness(role.start(&stage.role_words)))
-            .collect()
+            .collect();
+        wait_until(|| stage.history.read().len() == WITNESSES);
+        witnesses
     }
 
     /// Says what is broken, and keeps the history and what each run said.

@@ -1,4 +1,4 @@
-//! What each tasklock said of its lease, in the lines of `-vv --log-format json`.
+//! What each tasklock said of its wait and its lease, in the lines of `-vv --log-format json`.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -32,6 +32,7 @@ fn read(run: u32, line: &str, since_boot: impl Fn(SystemTime) -> Nanos) -> Optio
     let time: Timestamp = line.get("time")?.as_str()?.parse().ok()?;
     let at = since_boot(SystemTime::from(time));
     match line.get("event")?.as_str()? {
+        "waiting" => Some(Record::Waits { at, run }),
         "acquired" | "refreshed" | "retaken" => Some(Record::Confirmed { at, run }),
         "lost" => {
             let kill_in = line.get("kill_in_ms").and_then(Value::as_u64);
@@ -43,7 +44,7 @@ fn read(run: u32, line: &str, since_boot: impl Fn(SystemTime) -> Nanos) -> Optio
 }
 
 #[test]
-fn a_refresh_and_a_loss_are_read_from_what_tasklock_says() {
+fn a_wait_a_refresh_and_a_loss_are_read_from_what_tasklock_says() {
     let read = |line: &str| {
         read(3, line, |time| {
             nanos(time.duration_since(SystemTime::UNIX_EPOCH).unwrap())
@@ -55,6 +56,8 @@ fn a_refresh_and_a_loss_are_read_from_what_tasklock_says() {
     for event in ["acquired", "refreshed", "retaken"] {
         assert_eq!(read(&format!(r#"{{{time},"event":"{event}"}}"#)), confirmed);
     }
+    let waits = Some(Record::Waits { at, run: 3 });
+    assert_eq!(read(&format!(r#"{{{time},"event":"waiting"}}"#)), waits);
     let lost = |more: &str| read(&format!(r#"{{{time},"event":"lost"{more}}}"#));
     let stops = |kill_in| {
         Some(Record::Stops {

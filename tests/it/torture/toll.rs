@@ -20,6 +20,7 @@ pub(crate) struct Toll {
     joined: usize,
     fences: usize,
     writes: usize,
+    waits: usize,
     deadlines: usize,
     faults: BTreeMap<Fault, usize>,
     /// By promise: those that are broken, those that the table of faults lets go, and those that
@@ -56,6 +57,7 @@ impl Toll {
         self.joined += findings.joined;
         self.fences += findings.fences;
         self.writes += findings.writes;
+        self.waits += findings.waits;
         self.deadlines += findings.deadlines;
         for record in history {
             if let Record::Fault { fault, .. } = record {
@@ -88,6 +90,7 @@ pub(crate) fn table(tolls: &[Toll]) -> String {
     row("times in a server's line", &|it| it.joined.to_string());
     row("fences compared", &|it| it.fences.to_string());
     row("fenced writes", &|it| it.writes.to_string());
+    row("waits watched", &|it| it.waits.to_string());
     row("deadlines watched", &|it| it.deadlines.to_string());
     row("faults", &|it| {
         it.faults.values().sum::<usize>().to_string()

@@ -64,6 +64,11 @@ impl Story {
         })
     }
 
+    fn waits(self, run: u32, at: Nanos) -> Story {
+        let at = at * MS;
+        self.add(Record::Waits { at, run })
+    }
+
     fn exit(self, run: u32, at: Nanos, code: i32) -> Story {
         self.add(Record::Exit {
             at: at * MS,
@@ -632,7 +637,8 @@ fn a_grant_with_an_old_fence_is_a_breach_even_if_its_job_never_ran() {
 fn a_wait_for_a_place_that_nobody_is_in_is_a_breach() {
     let waited = |until: Nanos| {
         Story::clean()
-            .asked(4, 1, 240)
+            .asked(4, 1, 40)
+            .waits(4, 240)
             .start(4, 0, until, 2)
             .end(4, until + 10, 3)
             .exit(4, until + 15, CODE)
@@ -640,9 +646,17 @@ fn a_wait_for_a_place_that_nobody_is_in_is_a_breach() {
     waited(1700).expect_clean();
     waited(1900).expect_broken(&[Rule::Idle]);
     // The same for one that gave up.
-    let gave_up = |until| Story::clean().asked(4, 1, 240).exit(4, until, 75);
+    let gave_up = |until| {
+        Story::clean()
+            .asked(4, 1, 240)
+            .waits(4, 240)
+            .exit(4, until, 75)
+    };
     gave_up(1700).expect_clean();
     gave_up(1900).expect_broken(&[Rule::Idle]);
+    // One that did not say that it waits was perhaps not there yet.
+    let slow = |record: &Record| matches!(record, Record::Waits { .. });
+    gave_up(1900).without(slow).expect_clean();
     // A job that runs all the time is a reason, and so is the lease of one that was killed.
     let ran = waited(5000)
         .ran(5, 0, (260, 4990), 3)

@@ -19,6 +19,8 @@ pub(super) struct Run<'a> {
     pub(super) starts: Vec<Start>,
     pub(super) end: Option<End>,
     pub(super) exit: Option<Exit>,
+    /// When tasklock said that it waits.
+    pub(super) waits: Option<Nanos>,
     /// When tasklock last said that its lease was granted or refreshed.
     pub(super) confirmed: Option<Nanos>,
     /// When it was to kill its job, after a loss.
@@ -124,6 +126,7 @@ impl<'a> View<'a> {
                     starts: Vec::new(),
                     end: None,
                     exit: None,
+                    waits: None,
                     confirmed: None,
                     kill_at: None,
                 });
@@ -153,6 +156,7 @@ impl<'a> View<'a> {
                 code,
                 signal,
             } => self.run(run).exit = Some(Exit { at, code, signal }),
+            &Record::Waits { at, run } => self.run(run).waits = Some(at),
             &Record::Confirmed { at, run } => self.run(run).confirmed = Some(at),
             &Record::Stops { at, run, kill_in } => {
                 self.run(run).kill_at.get_or_insert(at + kill_in);
