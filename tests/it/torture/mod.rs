@@ -186,7 +186,7 @@ fn no_fault_breaks_a_promise_of_the_local_store() {
 
 #[test]
 fn no_fault_breaks_a_promise_of_one_redis() {
-    // One in each weather, and on two of them jobs on the recipe.
+    // Two in trouble, one without memory, one with a clock that steps ([`fault::Weather`]).
     torture_shortly(Topology::Single, 4, 3);
 }
 

@@ -8,6 +8,9 @@ use super::checker::{Breach, Findings, Rule};
 use super::fault::{Fault, Topology};
 use super::history::Record;
 
+type ByRule = BTreeMap<Rule, usize>;
+type Kind = (&'static str, fn(&Toll) -> &ByRule);
+
 /// What came of the rounds on one store.
 #[derive(Debug, Default)]
 pub(crate) struct Toll {
@@ -25,9 +28,9 @@ pub(crate) struct Toll {
     faults: BTreeMap<Fault, usize>,
     /// By promise: those that are broken, those that the table of faults lets go, and those that
     /// were not kept when a witness, too, was not given the CPU.
-    breaches: BTreeMap<Rule, usize>,
-    allowed: BTreeMap<Rule, usize>,
-    starved: BTreeMap<Rule, usize>,
+    breaches: ByRule,
+    allowed: ByRule,
+    starved: ByRule,
     /// Rounds that came to no end, for a reason of the harness' own.
     pub(crate) given_up: usize,
 }
@@ -70,7 +73,7 @@ impl Toll {
     }
 }
 
-fn count(by_rule: &mut BTreeMap<Rule, usize>, found: &[Breach]) {
+fn count(by_rule: &mut ByRule, found: &[Breach]) {
     for breach in found {
         *by_rule.entry(breach.rule).or_default() += 1;
     }
@@ -103,7 +106,7 @@ pub(crate) fn table(tolls: &[Toll]) -> String {
         let number = |it: &Toll| it.faults.get(&fault).copied().unwrap_or(0).to_string();
         row(&format!("  {}", word(fault)), &number);
     }
-    let kinds: [(&str, fn(&Toll) -> &BTreeMap<Rule, usize>); 3] = [
+    let kinds: [Kind; 3] = [
         ("allowed by the table of faults", |it| &it.allowed),
         ("with the machine short of CPU", |it| &it.starved),
         ("BREACHES", |it| &it.breaches),
