@@ -22,7 +22,7 @@ const FIRST_PAUSE: (usize, usize) = (500, 2500);
 const PAUSE: (usize, usize) = (2000, 8000);
 
 /// From one node of a quorum that is in trouble to the next, in milliseconds.
-const NODE_PAUSE: (usize, usize) = (300, 2500);
+const NODE_PAUSE: (usize, usize) = (1000, 4000);
 /// How long such a node is in trouble, in milliseconds: for less than a request, or more than a ttl.
 const TROUBLE: (usize, usize) = (100, 800);
 const LONG_TROUBLE: (usize, usize) = (1200, 4500);

@@ -97,7 +97,10 @@ impl Place<'_> {
             return Excuse::Fault;
         }
         let recipe = later.fence.is_none() || elder.is_some_and(|it| it.fence.is_none());
-        let since = elder.map_or(0, |it| self.view.runs[&it.run].asked);
+        // Of the two, tasklock may have had the lock first, and its job have begun later.
+        let granted = later.at.saturating_sub(self.view.runs[&later.run].ttl);
+        let granted = later.fence.map_or(later.at, |_| granted);
+        let since = elder.map_or(0, |it| self.view.runs[&it.run].asked.min(granted));
         if recipe && self.view.was_deleted(self.name, (since, later.at)) {
             return Excuse::Fault;
         }
