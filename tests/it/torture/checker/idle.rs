@@ -14,7 +14,9 @@ pub(super) fn check(view: &View<'_>, findings: &mut Findings) {
     for run in view.runs.values() {
         // One that did not say so may have been slow to start.
         let Some(from) = run.waits else { continue };
+        // A job may be stopped before it can tell of its start.
         let until = run.starts.first().map(|start| start.at);
+        let until = until.into_iter().chain(run.acquired).min();
         let Some(until) = until.or(run.exit.map(|exit| exit.at)) else {
             continue;
         };
@@ -79,7 +81,7 @@ fn held(view: &View<'_>, run: &Run<'_>, slot: u32) -> Option<(Nanos, Nanos)> {
     let killed = run.exit.is_some_and(|exit| exit.code.is_none());
     let from = match run.starts.first() {
         Some(start) if start.slot == slot => start.at,
-        None if killed => exit,
+        None if killed => view.hit_job(run.number).unwrap_or(exit),
         _ => return None,
     };
     let lease = match view.topology {

@@ -610,6 +610,21 @@ fn a_wait_for_a_place_that_nobody_is_in_is_a_breach() {
     killed.expect_clean();
     let local = killed.check(Topology::Local).breaches;
     assert!(local.iter().all(|it| it.rule == Rule::Idle) && !local.is_empty());
+    // A job that was stopped before it told of its start is there all the same.
+    let silent = |story: Story| {
+        let hit = story.fault(Fault::FreezeJob, Some(5), (260, 3990));
+        hit.fault(Fault::KillJob, Some(5), (3991, 3991))
+    };
+    silent(waited(4000).asked(5, 1, 250).died(5, 3995, 9)).expect_clean();
+    let its_own = Story::clean()
+        .asked(5, 1, 40)
+        .waits(5, 240)
+        .add(Record::Confirmed {
+            at: 259 * MS,
+            run: 5,
+        })
+        .died(5, 3995, 9);
+    silent(its_own).expect_clean();
     // Whoever was stopped in line may hold up those behind.
     let stopped = waited(4000).fault(Fault::FreezeTasklock, Some(3), (1000, 3000));
     stopped.expect_clean();

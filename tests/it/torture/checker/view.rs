@@ -21,6 +21,8 @@ pub(super) struct Run<'a> {
     pub(super) exit: Option<Exit>,
     /// When tasklock said that it waits.
     pub(super) waits: Option<Nanos>,
+    /// When tasklock first said that its lease was granted.
+    pub(super) acquired: Option<Nanos>,
     /// When tasklock last said that its lease was granted or refreshed.
     pub(super) confirmed: Option<Nanos>,
     /// When it was to kill its job, after a loss.
@@ -127,6 +129,7 @@ impl<'a> View<'a> {
                     end: None,
                     exit: None,
                     waits: None,
+                    acquired: None,
                     confirmed: None,
                     kill_at: None,
                 });
@@ -157,7 +160,11 @@ impl<'a> View<'a> {
                 signal,
             } => self.run(run).exit = Some(Exit { at, code, signal }),
             &Record::Waits { at, run } => self.run(run).waits = Some(at),
-            &Record::Confirmed { at, run } => self.run(run).confirmed = Some(at),
+            &Record::Confirmed { at, run } => {
+                let run = self.run(run);
+                run.acquired.get_or_insert(at);
+                run.confirmed = Some(at);
+            }
             &Record::Stops { at, run, kill_in } => {
                 self.run(run).kill_at.get_or_insert(at + kill_in);
             }
@@ -267,6 +274,15 @@ impl<'a> View<'a> {
                 && done.from <= to
                 && done.fault.verdict(self.topology).signal == Some(signal)
         })
+    }
+
+    /// When something was first done to the job of this run, which was there then.
+    pub(super) fn hit_job(&self, run: u32) -> Option<Nanos> {
+        let of_job = |done: &&Done<'_>| {
+            let to_job = [Fault::FreezeJob, Fault::KillJob, Fault::TermJob];
+            done.run == Some(run) && to_job.contains(&done.fault)
+        };
+        self.faults.iter().filter(of_job).map(|it| it.from).min()
     }
 
     /// Was the key of `name` deleted in this time?
