@@ -19,7 +19,7 @@ use crate::support::wait_until;
 mod completions;
 
 /// Options of other programs that the README shows.
-const FOREIGN: [&str; 4] = ["--path", "--release", "--test", "--it"];
+const FOREIGN: [&str; 5] = ["--example", "--path", "--release", "--test", "--it"];
 
 type Words = BTreeSet<String>;
 

@@ -102,7 +102,7 @@ impl<'a> Nemesis<'a> {
         let dice = self.rng.below(1000);
         let is_long = match fault {
             // While it lasts, nothing else happens either.
-            Fault::FreezeServer | Fault::PauseClients => dice.is_multiple_of(4),
+            Fault::FreezeServer | Fault::PauseClients => dice.is_multiple_of(8),
             // Others go on: this is how a lease ends that somebody counts on.
             Fault::Partition => !dice.is_multiple_of(4),
             _ => dice.is_multiple_of(2),
