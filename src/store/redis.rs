@@ -341,9 +341,9 @@ impl RedisStore {
     fn acquire_args(&self, claim: &Claim, ask: Ask) -> Vec<String> {
         let line = self.line.as_ref();
         let manner = match line {
-            Some(_) => "line",
-            None if ask.in_line => "look",
-            None => "try",
+            Some(line) if line.may_be_told() => "line",
+            _ if ask.in_line => "look",
+            _ => "try",
         };
         let attempts = claim.once.per.map_or(0, |per| per.attempts);
         vec![

@@ -19,7 +19,8 @@ use crate::support::wait_until;
 mod completions;
 
 /// Options of other programs that the README shows.
-const FOREIGN: [&str; 9] = [
+const FOREIGN: [&str; 10] = [
+    "--example",
     "--path",
     "--release",
     "--test",

@@ -69,6 +69,12 @@ impl Line {
         true
     }
 
+    /// Whether to ask in line. Who joins it before it listens is passed over when a place is free
+    /// just then; who has a ticket keeps its place all the same.
+    pub(super) fn may_be_told(&self) -> bool {
+        self.ticket > 0 || self.ear.is_some()
+    }
+
     /// Whether the bell rings for what happens on `server`.
     pub(super) fn listens_to(&self, server: &Server) -> bool {
         self.ear

@@ -64,6 +64,30 @@ fn a_waiter_that_could_not_be_told_comes_back_to_its_place() {
 }
 
 #[test]
+fn a_waiter_that_could_not_listen_joins_the_line_only_when_it_does() {
+    let (server, mut store) = start();
+    grant(&mut *store, &claim("holder"));
+    let proxy = Proxy::start(server.address());
+    let mut waiter = Waiter {
+        store: open(&proxy.url()),
+        claim: claim("a"),
+    };
+    proxy.lose_reply_to("subscribe", Loss::Cut);
+    let asked = waiter.store.acquire(&waiter.claim, IN_LINE, TIMEOUT);
+    assert_eq!(asked.unwrap_err().kind, StoreErrorKind::Unavailable);
+    proxy.hold_request("subscribe");
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| waiter.ask());
+        proxy.wait_for_hold();
+        // Nobody could be told if the lock were released now.
+        let waiters = fields_of_waiters(&server);
+        proxy.let_go();
+        assert_eq!(waiters, 0);
+        assert_eq!(asking.join().unwrap().0, 1);
+    });
+}
+
+#[test]
 fn a_waiter_that_cannot_listen_is_unavailable_until_it_can() {
     let (server, mut store) = start();
     let mine = claim("holder");

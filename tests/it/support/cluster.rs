@@ -4,6 +4,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 
+use redis::Value;
+
 use super::redis::{Builder, Server};
 use super::wait_until;
 
@@ -97,6 +99,20 @@ impl Cluster {
         }
     }
 
+    /// What each node says of all of them, for whoever looks for the reason of something.
+    pub(crate) fn told(&self) -> String {
+        let mut told = String::new();
+        for node in self.nodes.iter().filter(|node| node.can_answer()) {
+            let nodes = node.try_command(&["CLUSTER", "NODES"]);
+            let nodes = match nodes {
+                Ok(Value::BulkString(text)) => String::from_utf8_lossy(&text).into_owned(),
+                other => format!("{other:?}"),
+            };
+            told += &format!("as {} sees it:\n{nodes}\n", node.address());
+        }
+        told
+    }
+
     /// The masters that it began with.
     pub(crate) fn masters(&self) -> &[Server] {
         &self.nodes[..usize::from(MASTERS)]
@@ -158,6 +174,12 @@ pub(crate) fn is_ok(node: &Server) -> bool {
 #[track_caller]
 pub(crate) fn is_master(node: &Server) -> bool {
     node.info("replication")["role"] == "master"
+}
+
+/// Is it a replica?
+#[track_caller]
+pub(crate) fn is_replica(node: &Server) -> bool {
+    !is_master(node)
 }
 
 /// How many replicas this node knows.

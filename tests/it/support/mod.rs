@@ -9,6 +9,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) mod clock;
 pub(crate) mod cluster;
 pub(crate) mod monitor;
 pub(crate) mod port;

@@ -29,6 +29,7 @@ pub(crate) struct Server {
     port: u16,
     tls_port: Option<u16>,
     config: String,
+    environment: Vec<(&'static str, PathBuf)>,
     sentinel: bool,
     process: Mutex<Option<Child>>,
     connection: Mutex<Option<Connection>>,
@@ -49,6 +50,7 @@ impl Server {
             port: free_port(),
             tls_port,
             config: config.to_owned(),
+            environment: Vec::new(),
             sentinel,
             process: Mutex::default(),
             connection: Mutex::default(),
@@ -189,8 +191,15 @@ impl Server {
     #[track_caller]
     pub(crate) fn restart(&self) {
         self.stop();
+        self.start_again(&[]);
+    }
+
+    /// Starts it after a [`Server::kill`] or [`Server::stop`], with `more` words to its command
+    /// line, like `--appendonly yes`.
+    #[track_caller]
+    pub(crate) fn start_again(&self, more: &[&str]) {
         // Another program may have taken the port for a moment.
-        wait_for_some(|| self.launch().then_some(()));
+        wait_for_some(|| self.launch_with(more).then_some(()));
     }
 
     /// The addresses that the tests themselves connected from.
@@ -225,11 +234,18 @@ impl Server {
     /// Starts the process and waits until it answers; false if its port was taken.
     #[track_caller]
     fn launch(&self) -> bool {
+        self.launch_with(&[])
+    }
+
+    #[track_caller]
+    fn launch_with(&self, more: &[&str]) -> bool {
         let program = binary(self.tls_port.is_some());
         let log = File::create(self.dir.file("log")).unwrap();
         let child = Command::new(&program)
             .arg(self.write_config())
             .args(self.sentinel.then_some("--sentinel"))
+            .args(more)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stderr(log.try_clone().unwrap())
             .stdout(log)

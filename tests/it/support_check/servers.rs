@@ -2,12 +2,14 @@
 
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis::Value;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use crate::support::clock::SteppingClock;
 use crate::support::process::{alive, stopped};
 use crate::support::redis::Server;
 use crate::support::resp::{message_length, words};
@@ -189,4 +191,29 @@ fn a_message_ends_where_it_ends() {
         }
     }
     assert_eq!(words(b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"), ["GET", "k"]);
+}
+
+#[test]
+fn a_clock_steps_both_ways_when_it_is_told_to_and_outlives_its_server() {
+    let clock = SteppingClock::start();
+    let server = Server::with().clock(&clock).start();
+    let ahead = || {
+        let Value::Array(parts) = server.command(&["TIME"]) else {
+            panic!("TIME answers with two numbers");
+        };
+        let part = |index: usize| -> i64 { redis::from_redis_value(parts[index].clone()).unwrap() };
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let wall = i64::try_from(wall.as_millis()).unwrap();
+        // To the nearest second: a busy machine asks late.
+        (part(0) * 1000 + part(1) / 1000 - wall + 500).div_euclid(1000)
+    };
+    assert_eq!(ahead(), 0);
+    server.command(&["SET", "key", "value", "PX", "60000"]);
+    clock.step_ahead(Duration::from_secs(3600));
+    assert_eq!(ahead(), 3600);
+    assert_eq!(server.text(&["GET", "key"]), None);
+    clock.step_back(Duration::from_millis(3_700_500));
+    assert!((-101..=-100).contains(&ahead()));
+    server.restart();
+    assert!((-101..=-100).contains(&ahead()));
 }

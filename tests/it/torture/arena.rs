@@ -3,14 +3,15 @@
 use std::fs;
 use std::sync::Arc;
 
-use super::fault::Topology;
+use super::fault::{Topology, Weather};
 use super::group::Group;
+use crate::support::clock::SteppingClock;
 use crate::support::proxy::Proxy;
 use crate::support::redis::Server;
 use crate::support::scratch::Scratch;
 
-/// The locks of a round.
-pub(crate) const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+/// The locks of a round. While some are in trouble, others go on.
+pub(crate) const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
 /// Those of them that have several places.
 pub(crate) const SEVERAL: [&str; 2] = ["c", "d"];
@@ -23,31 +24,35 @@ pub(crate) struct Arena {
     pub(crate) scratch: Scratch,
     /// The server and the network before it, where there is one.
     pub(crate) redis: Option<(Server, Proxy)>,
+    /// That of the server, where it steps.
+    pub(crate) clock: Option<SteppingClock>,
     /// The servers that stand in for each other, where there are several.
     pub(crate) group: Option<Arc<Group>>,
     pub(crate) topology: Topology,
 }
 
 impl Arena {
-    pub(crate) fn new(topology: Topology, group: Option<Arc<Group>>) -> Arena {
+    pub(crate) fn new(topology: Topology, weather: Weather, group: Option<Arc<Group>>) -> Arena {
         let scratch = Scratch::new();
         for directory in ["home", "locks", "resources"] {
             fs::create_dir(scratch.file(directory)).unwrap();
         }
-        let redis = match topology {
-            Topology::Local | Topology::Sentinel | Topology::Cluster | Topology::Quorum => None,
-            Topology::Single => {
-                let server = Server::start();
-                let proxy = Proxy::start(server.address());
-                Some((server, proxy))
-            }
-        };
+        let clock = (weather == Weather::Clock).then(SteppingClock::start);
+        let redis = (topology == Topology::Single).then(|| {
+            let server = match &clock {
+                Some(clock) => Server::with().clock(clock).start(),
+                None => Server::start(),
+            };
+            let proxy = Proxy::start(server.address());
+            (server, proxy)
+        });
         if let Some(group) = &group {
             group.empty();
         }
         Arena {
             scratch,
             redis,
+            clock,
             group,
             topology,
         }

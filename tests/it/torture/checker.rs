@@ -10,6 +10,7 @@ use super::fault::Topology;
 use super::history::{Nanos, Record};
 use view::View;
 
+mod deadline;
 mod exit;
 mod idle;
 mod line;
@@ -40,6 +41,8 @@ pub(crate) enum Rule {
     Exit,
     /// A job ends with its tasklock.
     Outlives,
+    /// A job is dead by the moment that tasklock gave for it.
+    Deadline,
     /// Nothing is left in the store.
     Leftover,
 }
@@ -75,6 +78,14 @@ pub(crate) struct Findings {
     pub(crate) skipped: usize,
     /// Grants by the server's account; 0 where nobody recorded it.
     pub(crate) granted: usize,
+    /// Fences that were compared with one before them.
+    pub(crate) fences: usize,
+    /// Writes to what the fences guard.
+    pub(crate) writes: usize,
+    /// Runs that said that they wait.
+    pub(crate) waits: usize,
+    /// Runs whose job was to be dead by a moment that tasklock gave.
+    pub(crate) deadlines: usize,
     /// How often a run joined a line, by the same account.
     pub(crate) joined: usize,
 }
@@ -114,6 +125,7 @@ pub(crate) fn check(history: &[Record], topology: Topology) -> Findings {
     place::check(&view, &mut findings);
     line::check(history, &view, &mut findings);
     exit::check(&view, &mut findings);
+    deadline::check(&view, &mut findings);
     idle::check(&view, &mut findings);
     for record in history {
         if let Record::Leftover { at, what } = record {

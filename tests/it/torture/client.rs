@@ -16,7 +16,7 @@ use redis::Value;
 
 use super::arena::{Arena, NAMES, SEVERAL};
 use super::fault::{Fault, Topology};
-use super::history::{History, Nanos, Record, now};
+use super::history::{History, Nanos, Record, nanos, now};
 use super::rng::Rng;
 use super::role::{Job, ROLE, Role};
 use crate::support::process;
@@ -110,6 +110,7 @@ impl<'a> Stage<'a> {
             run,
             name: plan.name.to_owned(),
             slots: plan.slots,
+            ttl: nanos(plan.ttl),
             code: plan.code,
             recipe,
         });
@@ -150,11 +151,11 @@ struct Plan {
 }
 
 impl Plan {
-    fn draw(rng: &mut Rng, topology: Topology) -> Plan {
+    fn draw(rng: &mut Rng, topology: Topology, at_home: &'static str) -> Plan {
         // Most are short, so that there are many; some outlast a lease that is not refreshed,
         // more of those who are cut off from the store at times.
         let through_network = rng.one_in(2);
-        let lasts = match rng.below(20) {
+        let lasts = match rng.below(40) {
             0 => rng.millis(1000, 4000),
             1..4 if through_network => rng.millis(2000, 4000),
             1..4 => rng.millis(100, 600),
@@ -164,7 +165,8 @@ impl Plan {
         let longest = usize::try_from(topology.longest_ttl().as_millis()).unwrap();
         let mut ttl = || rng.millis(TTL_MIN, longest);
         let ttl = ttl().min(ttl());
-        let name = NAMES[rng.below(NAMES.len())];
+        let visited = NAMES[rng.below(NAMES.len())];
+        let name = if rng.one_in(4) { visited } else { at_home };
         // Runs of different numbers share one line.
         let slots = u32::try_from(rng.below(3) + 1).unwrap();
         let wait = rng.millis(300, 6000);
@@ -199,10 +201,11 @@ impl Plan {
     }
 }
 
-/// Runs one job after the other under tasklock.
-pub(crate) fn use_tasklock(stage: &Stage<'_>, mut rng: Rng) {
+/// Runs one job after the other under tasklock, most of them under the same lock: where another
+/// is out of reach, not everybody is soon waiting for that one.
+pub(crate) fn use_tasklock(stage: &Stage<'_>, mut rng: Rng, at_home: &'static str) {
     while !stage.is_over() {
-        let plan = Plan::draw(&mut rng, stage.arena.topology);
+        let plan = Plan::draw(&mut rng, stage.arena.topology, at_home);
         let run = stage.next_run();
         stage.asked(&plan, run, false);
         let url = stage.arena.url(plan.through_network);
@@ -235,11 +238,12 @@ pub(crate) fn use_recipe(stage: &Stage<'_>, mut rng: Rng) {
         return;
     };
     while !stage.is_over() {
+        let at_home = NAMES[rng.below(NAMES.len())];
         let plan = Plan {
             slots: 1,
             lasts: rng.millis(1, 300),
             stubborn: false,
-            ..Plan::draw(&mut rng, stage.arena.topology)
+            ..Plan::draw(&mut rng, stage.arena.topology, at_home)
         };
         let run = stage.next_run();
         let (key, mine) = (format!("task_lock:{}", plan.name), run.to_string());

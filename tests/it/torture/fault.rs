@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Where the locks of a round are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Topology {
     /// Lock files of this host.
     Local,
@@ -29,8 +30,36 @@ impl Topology {
     }
 }
 
+/// What a round has in store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weather {
+    /// Harm comes to processes only, so that waiting too long is never anybody's fault.
+    Fair,
+    /// Servers, network and masters are in trouble as well.
+    Rough,
+    /// The server is started again, and knows then what it had kept: all, a part or nothing.
+    Amnesia,
+    /// The server's clock steps. Not with [`Weather::Amnesia`]: a server that has lost its memory
+    /// goes on with fences from its clock, so that a clock that was set back would repeat them.
+    Clock,
+}
+
+impl Weather {
+    /// That of a seed: each comes up again and again.
+    pub(crate) fn of(topology: Topology, seed: u64) -> Weather {
+        match (topology, seed % 5, seed % 3) {
+            (Topology::Local, ..) | (Topology::Single, 0, _) => Weather::Fair,
+            (Topology::Single, 3, _) => Weather::Amnesia,
+            (Topology::Single, 4, _) => Weather::Clock,
+            (Topology::Single, ..) => Weather::Rough,
+            (.., 0) => Weather::Fair,
+            _ => Weather::Rough,
+        }
+    }
+}
+
 /// What can be done to a run, to a name, or to all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Fault {
     /// KILL to tasklock: its job has to die with it.
@@ -51,6 +80,8 @@ pub(crate) enum Fault {
     DeleteKey,
     /// CLIENT KILL of all connections.
     KillClients,
+    /// CLIENT PAUSE of all writes.
+    PauseClients,
     /// SCRIPT FLUSH.
     FlushScripts,
     /// The network closes connections.
@@ -59,6 +90,18 @@ pub(crate) enum Fault {
     Partition,
     /// The network is slow for some.
     SlowNetwork,
+    /// FLUSHALL.
+    FlushAll,
+    /// KILL to the server, which is back with nothing.
+    RestartEmpty,
+    /// KILL to the server, which is back with a copy (RDB) of a moment before.
+    RestartRdb,
+    /// KILL to the server, which is back with all that it had answered (AOF).
+    RestartAof,
+    /// The server's clock steps ahead, by less or more than a ttl.
+    ClockAhead,
+    /// The server's clock steps back.
+    ClockBack,
     /// KILL to the master that has the lock. Once another has its place, it is back, empty, and
     /// follows that one.
     KillMaster,
@@ -75,8 +118,8 @@ pub(crate) enum Fault {
 pub(crate) struct Verdict {
     /// Two jobs at a time in one place, one of them the target's.
     pub(crate) overlap: bool,
-    /// A grant or a refresh that no replica had seen is forgotten: two jobs at a time in one
-    /// place, if the replicas knew of no such lease ([`super::history::Record::Seen`]).
+    /// The store forgets grants or refreshes, or takes them for ended: two jobs at a time in one
+    /// place; after a fail-over, if the replicas knew of no such lease ([`super::history::Record::Seen`]).
     pub(crate) forgotten: bool,
     /// A run loses its lock (79) or finds no store (69), the target or, without one, anybody.
     pub(crate) loss: bool,
@@ -103,45 +146,55 @@ impl Fault {
     pub(crate) const TO_MASTERS: [Fault; 3] =
         [Fault::KillMaster, Fault::FreezeMaster, Fault::FailOver];
 
-    /// All that can be done in a topology but to its masters; or, with a store that is well, to
-    /// processes only.
-    pub(crate) fn all(topology: Topology, store_is_well: bool) -> &'static [Fault] {
-        if store_is_well {
-            return Fault::all_of(Topology::Local);
-        }
-        Fault::all_of(topology)
-    }
+    /// All that can be done to one node of a quorum.
+    pub(crate) const TO_NODES: [Fault; 3] =
+        [Fault::FreezeNode, Fault::Partition, Fault::SlowNetwork];
 
-    fn all_of(topology: Topology) -> &'static [Fault] {
-        const TO_PROCESSES: &[Fault] = &[
-            Fault::KillTasklock,
-            Fault::TermTasklock,
-            Fault::FreezeTasklock,
-            Fault::KillJob,
-            Fault::TermJob,
-            Fault::FreezeJob,
-        ];
-        const ALL: &[Fault] = &[
-            Fault::KillTasklock,
-            Fault::TermTasklock,
-            Fault::FreezeTasklock,
-            Fault::KillJob,
-            Fault::TermJob,
-            Fault::FreezeJob,
-            Fault::FreezeServer,
-            Fault::DeleteKey,
-            Fault::KillClients,
-            Fault::FlushScripts,
-            Fault::CutConnections,
-            Fault::Partition,
-            Fault::SlowNetwork,
-        ];
-        match topology {
-            Topology::Local | Topology::Sentinel | Topology::Cluster | Topology::Quorum => {
-                TO_PROCESSES
-            }
-            Topology::Single => ALL,
-        }
+    const TO_PROCESSES: [Fault; 6] = [
+        Fault::KillTasklock,
+        Fault::TermTasklock,
+        Fault::FreezeTasklock,
+        Fault::KillJob,
+        Fault::TermJob,
+        Fault::FreezeJob,
+    ];
+
+    const TO_SERVER: [Fault; 8] = [
+        Fault::FreezeServer,
+        Fault::DeleteKey,
+        Fault::KillClients,
+        Fault::PauseClients,
+        Fault::FlushScripts,
+        Fault::CutConnections,
+        Fault::Partition,
+        Fault::SlowNetwork,
+    ];
+
+    const TO_MEMORY: [Fault; 6] = [
+        Fault::FlushAll,
+        Fault::RestartEmpty,
+        Fault::RestartRdb,
+        Fault::RestartAof,
+        Fault::DeleteKey,
+        Fault::CutConnections,
+    ];
+
+    const TO_CLOCK: [Fault; 4] = [
+        Fault::ClockAhead,
+        Fault::ClockBack,
+        Fault::ClockBack,
+        Fault::CutConnections,
+    ];
+
+    /// What the nemesis does; masters and nodes have one of their own ([`super::group::depose`]).
+    pub(crate) fn all(topology: Topology, weather: Weather) -> Vec<Fault> {
+        let to_store: &[Fault] = match (topology, weather) {
+            (_, Weather::Amnesia) => &Fault::TO_MEMORY,
+            (_, Weather::Clock) => &Fault::TO_CLOCK,
+            (Topology::Single, Weather::Rough) => &Fault::TO_SERVER,
+            (_, Weather::Fair | Weather::Rough) => &[],
+        };
+        [&Fault::TO_PROCESSES, to_store].concat()
     }
 
     /// The table of what is promised.
@@ -170,9 +223,38 @@ impl Fault {
                 turn: true,
                 ..NOTHING
             },
+            // The others are a majority. Who was first in line there is perhaps not elsewhere.
+            Fault::FreezeNode => Verdict {
+                turn: true,
+                ..NOTHING
+            },
+            Fault::Partition | Fault::SlowNetwork if topology == Topology::Quorum => Verdict {
+                turn: true,
+                ..NOTHING
+            },
             // Guarantee 2: whoever cannot refresh has killed its job before the lease can end.
-            Fault::FreezeServer | Fault::Partition | Fault::SlowNetwork => Verdict {
+            // A server that is back with all that it had answered was merely away.
+            Fault::FreezeServer
+            | Fault::PauseClients
+            | Fault::Partition
+            | Fault::SlowNetwork
+            | Fault::RestartAof => Verdict {
                 loss: true,
+                turn: true,
+                ..NOTHING
+            },
+            // Guarantee 6: not guaranteed is "a Redis that lost its memory; a step of the clock on
+            // the Redis host longer than the drift", until the holder's next refresh.
+            Fault::FlushAll | Fault::RestartEmpty | Fault::RestartRdb | Fault::ClockAhead => {
+                Verdict {
+                    forgotten: true,
+                    loss: true,
+                    turn: true,
+                    ..NOTHING
+                }
+            }
+            // Leases last longer, by no more than a ttl.
+            Fault::ClockBack => Verdict {
                 turn: true,
                 ..NOTHING
             },
@@ -188,11 +270,6 @@ impl Fault {
             Fault::FailOver => Verdict {
                 forgotten: topology == Topology::Sentinel,
                 loss: true,
-                turn: true,
-                ..NOTHING
-            },
-            // The others are a majority. Who was first in line there is perhaps not elsewhere.
-            Fault::FreezeNode => Verdict {
                 turn: true,
                 ..NOTHING
             },

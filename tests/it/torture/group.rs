@@ -8,31 +8,49 @@ use super::arena::{NAMES, PLACES};
 use super::client::Stage;
 use super::fault::{Fault, Topology};
 use super::history::{History, Nanos, Record, nanos, now, sleep_until};
+use super::nemesis::mode_of;
 use super::rng::Rng;
-use crate::support::cluster::{Cluster, is_master};
+use crate::support::cluster::{Cluster, is_master, is_replica};
+use crate::support::proxy::{Mode, Proxy};
 use crate::support::redis::Server;
 use crate::support::sentinel::{Watched, role};
-use crate::support::{some_within, wait_until};
+use crate::support::{PATIENCE, some_within, wait_until};
 
-/// From one fail-over, with its old master back, to the next, in milliseconds.
-const PAUSE: (usize, usize) = (500, 2500);
+/// From the beginning to the first fail-over, and from one, with its old master back, to the
+/// next, in milliseconds: a lock is of use in between.
+const FIRST_PAUSE: (usize, usize) = (500, 2500);
+const PAUSE: (usize, usize) = (2000, 8000);
+
+/// From one node of a quorum that is in trouble to the next, in milliseconds.
+const NODE_PAUSE: (usize, usize) = (1000, 4000);
+/// How long such a node is in trouble, in milliseconds: for less than a request, or more than a ttl.
+const TROUBLE: (usize, usize) = (100, 800);
+const LONG_TROUBLE: (usize, usize) = (1200, 4500);
+/// By how much a slow network delays each of its replies, in milliseconds.
+const DELAY: (usize, usize) = (30, 400);
 
 /// Longer than a replica tries to take over from a master that hands over.
 const HANDING_OVER: Duration = Duration::from_secs(6);
-
-/// How long a node of a quorum stands still, by the number of a lock.
-const FROZEN: [Duration; NAMES.len()] = [
-    Duration::from_millis(100),
-    Duration::from_millis(600),
-    Duration::from_millis(1800),
-    Duration::from_millis(4000),
-];
 
 /// What lasts longer than a round, for it takes seconds to start.
 pub(crate) enum Group {
     Sentinel(Watched),
     Cluster(Cluster),
-    Quorum(Box<[Server; 3]>),
+    Quorum(Box<[Node; 3]>),
+}
+
+/// One of a quorum, and the network before it.
+pub(crate) struct Node {
+    server: Server,
+    network: Proxy,
+}
+
+impl Node {
+    fn start() -> Node {
+        let server = Server::start();
+        let network = Proxy::start(server.address());
+        Node { server, network }
+    }
 }
 
 impl Group {
@@ -42,15 +60,17 @@ impl Group {
             Topology::Local | Topology::Single => None,
             Topology::Sentinel => Some(Group::Sentinel(Watched::start())),
             Topology::Cluster => Some(Group::Cluster(Cluster::start())),
-            Topology::Quorum => Some(Group::Quorum(Box::new([(); 3].map(|()| Server::start())))),
+            Topology::Quorum => Some(Group::Quorum(Box::new([(); 3].map(|()| Node::start())))),
         }
     }
 
+    /// Its URL; of a quorum, behind a network that fails: who names nodes by other addresses than
+    /// the rest is refused.
     pub(crate) fn url(&self) -> String {
         match self {
             Group::Sentinel(watched) => watched.url(),
             Group::Cluster(cluster) => cluster.url(),
-            Group::Quorum(nodes) => nodes.each_ref().map(Server::url).join(" "),
+            Group::Quorum(nodes) => nodes.each_ref().map(|node| node.network.url()).join(" "),
         }
     }
 
@@ -60,7 +80,7 @@ impl Group {
             // All at the same time, as if they had never served.
             nodes
                 .iter()
-                .for_each(|node| drop(node.command(&["FLUSHALL"])));
+                .for_each(|node| drop(node.server.command(&["FLUSHALL"])));
             return;
         }
         for name in NAMES {
@@ -72,7 +92,7 @@ impl Group {
     fn faults(&self) -> &'static [Fault] {
         match self {
             Group::Sentinel(_) | Group::Cluster(_) => &Fault::TO_MASTERS,
-            Group::Quorum(_) => &[Fault::FreezeNode],
+            Group::Quorum(_) => &Fault::TO_NODES,
         }
     }
 
@@ -81,21 +101,33 @@ impl Group {
         match self {
             Group::Sentinel(watched) => watched.master(),
             Group::Cluster(cluster) => pair(cluster, name).0,
-            Group::Quorum(nodes) => &nodes[name.len() % nodes.len()],
+            Group::Quorum(nodes) => &nodes[name.len() % nodes.len()].server,
         }
     }
 
-    /// Has another get the place of the master that has the lock `name`, and returns when the
-    /// old one follows it.
-    fn strike(&self, fault: Fault, name: &str, history: &History) {
+    /// Has another get the place of the master that has one of the locks, and returns when the
+    /// old one follows it; or has a node of a quorum be in trouble for a time.
+    fn strike(&self, fault: Fault, rng: &mut Rng, history: &History) {
+        let name = NAMES[rng.below(NAMES.len())];
         let from = now();
         match self {
             Group::Quorum(nodes) => {
-                let number = NAMES.iter().position(|it| *it == name).unwrap();
-                let node = &nodes[number % nodes.len()];
-                node.freeze();
-                sleep_until(from + nanos(FROZEN[number]));
-                node.thaw();
+                let node = &nodes[rng.below(nodes.len())];
+                let (least, most) = match rng.one_in(2) {
+                    true => TROUBLE,
+                    false => LONG_TROUBLE,
+                };
+                let lasts = rng.millis(least, most);
+                let mode = mode_of(fault, rng.below(3), rng.millis(DELAY.0, DELAY.1));
+                match fault {
+                    Fault::FreezeNode => node.server.freeze(),
+                    _ => node.network.set(mode),
+                }
+                sleep_until(from + nanos(lasts));
+                match fault {
+                    Fault::FreezeNode => node.server.thaw(),
+                    _ => node.network.set(Mode::Pass),
+                }
                 tell_end(fault, from, history);
             }
             Group::Sentinel(watched) => {
@@ -118,6 +150,15 @@ impl Group {
             }
             Group::Cluster(cluster) => {
                 let (old, replica) = pair(cluster, name);
+                let wait = |what: &str, node: &Server, is_there: fn(&Server) -> bool| {
+                    let seen = some_within(PATIENCE, || is_there(node).then_some(()));
+                    let node = node.address();
+                    assert!(
+                        seen.is_some(),
+                        "{fault:?}: {node} {what}\n{}",
+                        cluster.told()
+                    );
+                };
                 let theirs: Vec<&str> = NAMES
                     .into_iter()
                     .filter(|it| pair(cluster, it).0.address() == old.address())
@@ -125,21 +166,21 @@ impl Group {
                 begin(fault, old, || tell_seen(&theirs, &[replica], history));
                 if fault == Fault::FailOver {
                     // Refused while its master does not answer, and given up after five seconds.
-                    wait_until(|| {
+                    some_within(PATIENCE, || {
                         let _ = replica.try_command(&["CLUSTER", "FAILOVER"]);
-                        some_within(HANDING_OVER, || is_master(replica).then_some(())).is_some()
+                        some_within(HANDING_OVER, || is_master(replica).then_some(()))
                     });
                 }
-                wait_until(|| is_master(replica));
+                wait("did not become a master", replica, is_master);
                 if fault == Fault::KillMaster {
                     tell_end(fault, from, history);
                     old.restart();
-                    wait_until(|| !is_master(old));
+                    wait("did not follow when it was back", old, is_replica);
                 } else {
                     if fault == Fault::FreezeMaster {
                         old.thaw();
                     }
-                    wait_until(|| !is_master(old));
+                    wait("did not follow", old, is_replica);
                     tell_end(fault, from, history);
                 }
                 cluster.wait_until_whole();
@@ -230,22 +271,24 @@ fn lease(replica: &Server, name: &str, slot: u32) -> Option<(u64, Nanos)> {
     (!held.is_empty()).then_some((fence, boot + nanos(left)))
 }
 
-/// Has one master after the other replaced for `length`; how many.
-pub(crate) fn depose(stage: &Stage<'_>, group: &Group, mut rng: Rng, length: Duration) -> usize {
+/// Has one master after the other replaced for `length`.
+pub(crate) fn depose(stage: &Stage<'_>, group: &Group, mut rng: Rng, length: Duration) {
     let end = now() + nanos(length);
-    let (mut deck, mut done) = (Vec::new(), 0);
+    let (mut deck, mut pause) = (Vec::new(), FIRST_PAUSE);
     loop {
-        sleep_until(now() + nanos(rng.millis(PAUSE.0, PAUSE.1)));
+        sleep_until(now() + nanos(rng.millis(pause.0, pause.1)));
         if stage.is_over() || now() >= end {
-            return done;
+            return;
         }
         if deck.is_empty() {
             deck = group.faults().to_vec();
             rng.shuffle(&mut deck);
         }
         let fault = deck.pop().unwrap();
-        let name = NAMES[rng.below(NAMES.len())];
-        group.strike(fault, name, &stage.history);
-        done += 1;
+        group.strike(fault, &mut rng, &stage.history);
+        pause = match group {
+            Group::Quorum(_) => NODE_PAUSE,
+            Group::Sentinel(_) | Group::Cluster(_) => PAUSE,
+        };
     }
 }

@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use tasklock::clock;
@@ -27,6 +27,12 @@ pub(crate) fn nanos(duration: Duration) -> Nanos {
     Nanos::try_from(duration.as_nanos()).unwrap()
 }
 
+/// A time by the clock on the wall, in nanoseconds since boot. Asked soon after it.
+pub(crate) fn since_boot(wall: SystemTime) -> Nanos {
+    let ago = SystemTime::now().duration_since(wall).unwrap_or_default();
+    now().saturating_sub(nanos(ago))
+}
+
 /// Returns at this moment.
 pub(crate) fn sleep_until(at: Nanos) {
     let left = at.saturating_sub(now());
@@ -44,6 +50,8 @@ pub(crate) enum Record {
         name: String,
         /// It may use the places below this number.
         slots: u32,
+        /// That of its lease, if it has one.
+        ttl: Nanos,
         /// Its job exits with this.
         code: i32,
         /// A job on the plain recipe: no tasklock at all.
@@ -79,6 +87,12 @@ pub(crate) enum Record {
         code: Option<i32>,
         signal: Option<i32>,
     },
+    /// Tasklock said that it stands in line, or tries again and again.
+    Waits { at: Nanos, run: u32 },
+    /// Tasklock said that its lease was granted or refreshed.
+    Confirmed { at: Nanos, run: u32 },
+    /// Tasklock said that its lock is lost, and that it kills the job after this time.
+    Stops { at: Nanos, run: u32, kill_in: Nanos },
     /// Something was done to a run, to a name, or to all.
     Fault {
         from: Nanos,
@@ -88,7 +102,7 @@ pub(crate) enum Record {
         run: Option<u32>,
         name: Option<String>,
     },
-    /// A witness was not given the CPU.
+    /// A witness was not given the CPU. One of no length: it has begun to look.
     Gap { from: Nanos, to: Nanos },
     /// The server noted a run in line: it has joined, has asked again, or has been told.
     Joined {
@@ -135,6 +149,9 @@ impl Record {
             | Record::Start { at, .. }
             | Record::End { at, .. }
             | Record::Exit { at, .. }
+            | Record::Waits { at, .. }
+            | Record::Confirmed { at, .. }
+            | Record::Stops { at, .. }
             | Record::Joined { at, .. }
             | Record::Left { at, .. }
             | Record::Granted { at, .. }

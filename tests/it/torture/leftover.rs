@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use redis::Value;
 
@@ -64,9 +64,7 @@ fn in_redis(server: &Server, name: &str) -> Vec<String> {
         left.push(format!("the key of {name:?}"));
     }
     let state = hash(server, &format!("{{task_lock:{name}}}:st"));
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
+    let now = time(server);
     for (field, value) in &state {
         let (kind, number) = field.split_at(1);
         let numbered = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
@@ -78,7 +76,7 @@ fn in_redis(server: &Server, name: &str) -> Vec<String> {
                 let held = state
                     .get(&format!("o{number}"))
                     .is_some_and(|token| !token.is_empty());
-                if held && end > now.as_millis() {
+                if held && end > now {
                     left.push(format!("a lease of {name:?} place {number}"));
                 }
             }
@@ -88,16 +86,28 @@ fn in_redis(server: &Server, name: &str) -> Vec<String> {
     left
 }
 
+/// Milliseconds since 1970, by the server's clock.
+fn time(server: &Server) -> u128 {
+    let Value::Array(parts) = server.command(&["TIME"]) else {
+        panic!("TIME answers with two numbers");
+    };
+    let part = |index: usize| text(&parts[index]).parse::<u128>().unwrap();
+    part(0) * 1000 + part(1) / 1000
+}
+
 fn hash(server: &Server, key: &str) -> BTreeMap<String, String> {
     let Value::Array(items) = server.command(&["HGETALL", key]) else {
         panic!("{key} is no hash");
     };
-    let text = |value: &Value| match value {
-        Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        other => panic!("{key} holds {other:?}"),
-    };
     let pairs = items.chunks_exact(2);
     pairs.map(|pair| (text(&pair[0]), text(&pair[1]))).collect()
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        other => panic!("{other:?} is no text"),
+    }
 }
 
 /// File locks: with no process left that could hold one.

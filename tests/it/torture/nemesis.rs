@@ -10,9 +10,10 @@ use nix::sys::signal::Signal;
 use redis::Value;
 
 use super::arena::NAMES;
-use super::client::Stage;
+use super::client::{Living, Stage};
 use super::fault::Fault;
 use super::history::{Nanos, Record, nanos, now, sleep_until};
+use super::restart;
 use super::rng::Rng;
 use crate::support::process;
 use crate::support::proxy::{Mode, Proxy};
@@ -24,6 +25,8 @@ const PAUSE: (usize, usize) = (20, 300);
 /// a second, and where everybody is to lose one of up to three.
 const SHORT: (usize, usize) = (30, 400);
 const LONG: (usize, usize) = (1200, 3800);
+/// A step of a clock that outlasts every lease.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Something that is stopped or in the way, until it is let go.
 #[derive(Debug)]
@@ -42,58 +45,55 @@ enum What {
     /// Its pid, and when it started: the pid may be another's by the end.
     Job(i32, Option<u64>),
     Server,
+    Clients,
     Network(Mode),
 }
 
 /// One who does harm.
 pub(crate) struct Nemesis<'a> {
     stage: &'a Stage<'a>,
-    faults: &'static [Fault],
+    faults: Vec<Fault>,
     rng: Rng,
     /// What is still to be done before everything has been done once.
     deck: Vec<Fault>,
     frozen: Vec<Frozen>,
-    /// How many faults had something to hit.
-    pub(crate) done: usize,
 }
 
 impl<'a> Nemesis<'a> {
     /// Does what is in `faults`.
-    pub(crate) fn new(stage: &'a Stage<'a>, faults: &'static [Fault], rng: Rng) -> Nemesis<'a> {
+    pub(crate) fn new(stage: &'a Stage<'a>, faults: Vec<Fault>, rng: Rng) -> Nemesis<'a> {
         Nemesis {
             stage,
             faults,
             rng,
             deck: Vec::new(),
             frozen: Vec::new(),
-            done: 0,
         }
     }
 
     /// Does harm for `length`, and undoes what can be undone.
-    pub(crate) fn rage(mut self, length: Duration) -> usize {
+    pub(crate) fn rage(mut self, length: Duration) {
         let end = now() + nanos(length);
         while now() < end {
             let fault = self.draw();
-            self.done += usize::from(self.strike(fault));
+            self.strike(fault);
             let next = (now() + nanos(self.rng.millis(PAUSE.0, PAUSE.1))).min(end);
             self.let_go(next);
             sleep_until(next);
         }
         self.let_go(Nanos::MAX);
-        self.done
     }
 
     fn draw(&mut self) -> Fault {
         if self.deck.is_empty() {
-            self.deck = self.faults.to_vec();
+            self.deck.clone_from(&self.faults);
             self.rng.shuffle(&mut self.deck);
         }
         self.deck.pop().unwrap()
     }
 
-    /// False: there was nothing to hit.
-    fn strike(&mut self, fault: Fault) -> bool {
+    /// Does it, if there is something to hit.
+    fn strike(&mut self, fault: Fault) {
         // Drawn in any case, so that the numbers that follow are the same.
         let (short, long) = (
             self.rng.millis(SHORT.0, SHORT.1),
@@ -102,91 +102,103 @@ impl<'a> Nemesis<'a> {
         let dice = self.rng.below(1000);
         let is_long = match fault {
             // While it lasts, nothing else happens either.
-            Fault::FreezeServer => dice.is_multiple_of(4),
+            Fault::FreezeServer | Fault::PauseClients => dice.is_multiple_of(8),
             // Others go on: this is how a lease ends that somebody counts on.
             Fault::Partition => !dice.is_multiple_of(4),
             _ => dice.is_multiple_of(2),
         };
-        let lasts = nanos(if is_long { long } else { short });
-        let target = self.rng.pick(&self.stage.living()).copied();
+        let time = if is_long { long } else { short };
+        let living = self.stage.living();
+        let target = self.rng.pick(&living).copied();
         let name = NAMES[self.rng.below(NAMES.len())];
+        // A server that is stopped would answer us when only we can let it go.
+        let is_away = self.is_frozen(What::Server) || self.is_frozen(What::Clients);
+        if is_away && is_of_server(fault) {
+            return;
+        }
+        let (from, lasts) = (now(), nanos(time));
         match fault {
             // Those take seconds: somebody else does them meanwhile.
-            Fault::KillMaster | Fault::FreezeMaster | Fault::FailOver | Fault::FreezeNode => false,
+            Fault::KillMaster | Fault::FreezeMaster | Fault::FailOver | Fault::FreezeNode => {}
             Fault::KillTasklock | Fault::TermTasklock => {
-                let signal = match fault {
-                    Fault::KillTasklock => Signal::SIGKILL,
-                    _ => Signal::SIGTERM,
-                };
-                let Some(target) = target else { return false };
-                let from = now();
-                let hit = self.stage.signal(target.run, signal);
-                hit && self.tell(fault, from, Some(target.run), None)
-            }
-            Fault::KillJob | Fault::TermJob => {
-                let signal = match fault {
-                    Fault::KillJob => Signal::SIGKILL,
-                    _ => Signal::SIGTERM,
-                };
-                let job = target.and_then(|target| Some((target.run, job_of(target.pid)?)));
-                let Some((run, pid)) = job else { return false };
-                let from = now();
-                process::send(pid, signal);
-                self.tell(fault, from, Some(run), None)
+                if let Some(run) = target.map(|target| target.run)
+                    && self.stage.signal(run, signal_of(fault))
+                {
+                    self.tell(fault, from, Some(run), None);
+                }
             }
             Fault::FreezeTasklock => {
-                let Some(target) = target else { return false };
-                let from = now();
-                let hit = self.stage.signal(target.run, Signal::SIGSTOP);
-                hit && self.freeze(What::Tasklock, fault, Some(target.run), (from, lasts))
+                if let Some(run) = target.map(|target| target.run)
+                    && self.stage.signal(run, Signal::SIGSTOP)
+                {
+                    self.freeze(What::Tasklock, fault, Some(run), (from, lasts));
+                }
+            }
+            Fault::KillJob | Fault::TermJob => {
+                if let Some((run, pid)) = a_job(&living, dice) {
+                    process::send(pid, signal_of(fault));
+                    self.tell(fault, from, Some(run), None);
+                }
             }
             Fault::FreezeJob => {
-                let job = target.and_then(|target| Some((target.run, job_of(target.pid)?)));
-                let Some((run, pid)) = job else { return false };
-                let (from, started) = (now(), process::start_time(pid));
-                process::send(pid, Signal::SIGSTOP);
-                self.freeze(What::Job(pid, started), fault, Some(run), (from, lasts))
+                if let Some((run, pid)) = a_job(&living, dice) {
+                    let fault = if is_job(pid) {
+                        fault
+                    } else {
+                        Fault::FreezeTasklock
+                    };
+                    let job = What::Job(pid, process::start_time(pid));
+                    process::send(pid, Signal::SIGSTOP);
+                    self.freeze(job, fault, Some(run), (from, lasts));
+                }
             }
             Fault::FreezeServer => {
-                if self.is_frozen(What::Server) {
-                    return false;
-                }
-                let from = now();
                 self.server().freeze();
-                self.freeze(What::Server, fault, None, (from, lasts))
+                self.freeze(What::Server, fault, None, (from, lasts));
             }
-            // A server that is stopped would answer them when only we can let it go.
-            _ if self.is_frozen(What::Server) && talks_to_server(fault) => false,
+            Fault::PauseClients => {
+                let ms = time.as_millis().to_string();
+                self.server().command(&["CLIENT", "PAUSE", &ms, "WRITE"]);
+                self.freeze(What::Clients, fault, None, (from, lasts));
+            }
             Fault::DeleteKey => {
-                let from = now();
                 let key = format!("task_lock:{name}");
-                let deleted = self.server().number(&["DEL", &key]);
-                self.tell(fault, from, None, Some(name)) && deleted > 0
+                self.server().command(&["DEL", &key]);
+                self.tell(fault, from, None, Some(name));
             }
             Fault::KillClients => {
-                let from = now();
                 kill_clients(self.server(), dice);
-                self.tell(fault, from, None, None)
+                self.tell(fault, from, None, None);
             }
             Fault::FlushScripts => {
-                let from = now();
                 self.server().command(&["SCRIPT", "FLUSH"]);
-                self.tell(fault, from, None, None)
+                self.tell(fault, from, None, None);
+            }
+            Fault::FlushAll => {
+                self.server().command(&["FLUSHALL"]);
+                self.tell(fault, from, None, None);
+            }
+            Fault::RestartEmpty | Fault::RestartRdb | Fault::RestartAof => {
+                let from = restart::restart(self.server(), fault, short);
+                self.tell(fault, from, None, None);
+            }
+            Fault::ClockAhead | Fault::ClockBack => {
+                let clock = self.stage.arena.clock.as_ref().expect("a clock of its own");
+                match fault {
+                    Fault::ClockAhead if dice.is_multiple_of(8) => clock.step_ahead(HOUR),
+                    Fault::ClockAhead => clock.step_ahead(time),
+                    _ => clock.step_back(time),
+                }
+                self.tell(fault, from, None, None);
             }
             Fault::CutConnections => {
-                let from = now();
                 self.network().cut();
-                self.tell(fault, from, None, None)
+                self.tell(fault, from, None, None);
             }
             Fault::Partition | Fault::SlowNetwork => {
-                let mode = match fault {
-                    Fault::SlowNetwork => Mode::Delay(short),
-                    _ if dice.is_multiple_of(3) => Mode::SwallowReplies,
-                    _ => Mode::BlackHole,
-                };
-                let from = now();
+                let mode = mode_of(fault, dice, short);
                 self.network().set(mode);
-                self.freeze(What::Network(mode), fault, None, (from, lasts))
+                self.freeze(What::Network(mode), fault, None, (from, lasts));
             }
         }
     }
@@ -202,7 +214,7 @@ impl<'a> Nemesis<'a> {
     }
 
     /// Writes down what has been done.
-    fn tell(&self, fault: Fault, from: Nanos, run: Option<u32>, name: Option<&str>) -> bool {
+    fn tell(&self, fault: Fault, from: Nanos, run: Option<u32>, name: Option<&str>) {
         let (to, name) = (now(), name.map(str::to_owned));
         self.stage.history.add(&Record::Fault {
             from,
@@ -211,7 +223,6 @@ impl<'a> Nemesis<'a> {
             run,
             name,
         });
-        true
     }
 
     fn freeze(
@@ -220,7 +231,7 @@ impl<'a> Nemesis<'a> {
         fault: Fault,
         run: Option<u32>,
         (from, lasts): (Nanos, Nanos),
-    ) -> bool {
+    ) {
         let until = from + lasts;
         self.frozen.push(Frozen {
             what,
@@ -229,7 +240,6 @@ impl<'a> Nemesis<'a> {
             from,
             until,
         });
-        true
     }
 
     fn is_frozen(&self, what: What) -> bool {
@@ -256,6 +266,7 @@ impl<'a> Nemesis<'a> {
                 }
                 What::Job(..) => {}
                 What::Server => self.server().thaw(),
+                What::Clients => drop(self.server().command(&["CLIENT", "UNPAUSE"])),
                 What::Network(_) => {
                     let mut others = self.frozen.iter().rev().map(|other| other.what);
                     let mode = others.find_map(|what| match what {
@@ -270,11 +281,46 @@ impl<'a> Nemesis<'a> {
     }
 }
 
-fn talks_to_server(fault: Fault) -> bool {
+/// What asks something of the server, or stops it.
+fn is_of_server(fault: Fault) -> bool {
     matches!(
         fault,
-        Fault::DeleteKey | Fault::KillClients | Fault::FlushScripts
+        Fault::FreezeServer
+            | Fault::PauseClients
+            | Fault::DeleteKey
+            | Fault::KillClients
+            | Fault::FlushScripts
     )
+}
+
+fn signal_of(fault: Fault) -> Signal {
+    match fault {
+        Fault::KillTasklock | Fault::KillJob => Signal::SIGKILL,
+        _ => Signal::SIGTERM,
+    }
+}
+
+/// What a network does that fails.
+pub(crate) fn mode_of(fault: Fault, dice: usize, delay: Duration) -> Mode {
+    match fault {
+        Fault::SlowNetwork => Mode::Delay(delay),
+        _ if dice.is_multiple_of(3) => Mode::SwallowReplies,
+        _ => Mode::BlackHole,
+    }
+}
+
+/// One of the jobs, and its run: most runs wait for theirs.
+fn a_job(living: &[Living], dice: usize) -> Option<(u32, i32)> {
+    let job = |living: &Living| Some((living.run, job_of(living.pid)?));
+    let jobs: Vec<(u32, i32)> = living.iter().filter_map(job).collect();
+    jobs.get(dice % jobs.len().max(1)).copied()
+}
+
+/// Has it begun to be the job? Until a child executes that, it is a part of the tasklock that it
+/// comes from, which waits for it (vfork(2)).
+fn is_job(pid: i32) -> bool {
+    let program = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).ok();
+    program(pid) == program(std::process::id().cast_signed())
 }
 
 /// The job of a tasklock.

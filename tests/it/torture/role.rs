@@ -1,4 +1,5 @@
-//! What this test binary becomes when it is executed again: the job of a run, or a witness.
+//! What this test binary becomes when it is executed again: the job of a run, a witness, or all
+//! that `examples/torture.rs` asks for.
 //!
 //! A shell could tell neither the time since boot nor whether it is alone, and starts no sooner.
 
@@ -12,6 +13,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::getppid;
 use serde::{Deserialize, Serialize};
 
+use super::Order;
 use super::history::{History, Nanos, Record, now};
 use super::resource::Resource;
 
@@ -29,6 +31,8 @@ const GAP: Duration = Duration::from_millis(30);
 pub(crate) enum Role {
     /// The command of a run.
     Job(Job),
+    /// Plays rounds, and prints what came of them.
+    Torture(Order),
     /// Tells of the moments in which it was not given the CPU.
     Witness {
         /// Where it tells of them.
@@ -69,6 +73,7 @@ impl Role {
     pub(crate) fn play(self) -> i32 {
         match self {
             Role::Job(job) => job.run(),
+            Role::Torture(order) => order.run(),
             Role::Witness { history } => witness(&History::open(&history)),
         }
     }
@@ -134,6 +139,8 @@ fn witness(history: &History) -> i32 {
     let parent = getppid();
     let long = Nanos::try_from((LOOK + GAP).as_nanos()).unwrap();
     let mut last = now();
+    let (from, to) = (last, last);
+    history.add(&Record::Gap { from, to });
     while getppid() == parent {
         thread::sleep(LOOK);
         let this = now();

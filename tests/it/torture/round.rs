@@ -1,6 +1,5 @@
 //! One round, from an empty store to what the checker says.
 
-use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::process::Child;
@@ -8,21 +7,25 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::arena::Arena;
+use nix::sys::signal::Signal;
+
+use super::arena::{Arena, NAMES};
 use super::checker::{self, Findings};
 use super::client::{self, Stage};
-use super::fault::{Fault, Topology};
+use super::fault::{Fault, Topology, Weather};
 use super::group::{self, Group};
 use super::leftover;
 use super::nemesis::Nemesis;
 use super::rng::Rng;
 use super::role::Role;
+use super::run_log;
 use super::server_log;
-use crate::support::PATIENCE;
-use nix::sys::signal::Signal;
+use super::toll::Toll;
+use crate::support::redis::Server;
+use crate::support::{PATIENCE, wait_until};
 
-/// How many run jobs at the same time.
-const CLIENTS: u64 = 12;
+/// How many run jobs at the same time: three at home in each lock.
+const CLIENTS: u64 = 24;
 /// Streams of random numbers: the clients' are those from 0 on.
 const NEMESIS: u64 = 1000;
 const RECIPE: u64 = 2000;
@@ -41,82 +44,68 @@ pub(crate) struct Round {
     pub(crate) length: Duration,
 }
 
-/// What came of it.
-#[derive(Debug, Default)]
-pub(crate) struct Toll {
-    grants: usize,
-    joined: usize,
-    skipped: usize,
-    faults: usize,
-    fail_overs: usize,
-    allowed: usize,
-    starved: usize,
-    pub(crate) breaches: usize,
-}
-
 impl Round {
-    /// Plays it. What is broken is told on standard output, with all that led to it.
-    pub(crate) fn play(self, role_words: Vec<String>, group: Option<Arc<Group>>) -> Toll {
-        let arena = Arena::new(self.topology, group);
+    /// Plays it, and adds what came of it. What is broken is told on standard output, with all
+    /// that led to it.
+    pub(crate) fn play(self, role_words: Vec<String>, group: Option<Arc<Group>>, toll: &mut Toll) {
+        let weather = Weather::of(self.topology, self.seed);
+        let arena = Arena::new(self.topology, weather, group);
         let stage = Stage::new(&arena, role_words);
         let witnesses = self.witnesses(&stage);
-        let monitor = arena.redis.as_ref().map(|(server, _)| server.monitor());
-        let mut fail_overs = 0;
-        let faults = thread::scope(|scope| {
-            for number in 0..CLIENTS {
+        let server = arena.redis.as_ref().map(|(server, _)| server);
+        // It ends with the server, and its times are by the server's clock.
+        let is_told = matches!(weather, Weather::Fair | Weather::Rough);
+        let monitor = server.filter(|_| is_told).map(Server::monitor);
+        thread::scope(|scope| {
+            for (number, name) in (0..CLIENTS).zip(NAMES.into_iter().cycle()) {
                 let rng = Rng::new(self.seed, number);
-                scope.spawn(|| client::use_tasklock(&stage, rng));
+                let stage = &stage;
+                scope.spawn(move || client::use_tasklock(stage, rng, name));
             }
-            if self.seed.is_multiple_of(2) {
+            // Who is careful on the recipe asks no server that may be down.
+            if self.seed.is_multiple_of(2) && weather != Weather::Amnesia {
                 let rng = Rng::new(self.seed, RECIPE);
                 scope.spawn(|| client::use_recipe(&stage, rng));
             }
             let _end = Ending(&stage);
-            // Where the store is always in trouble, waiting too long is never anybody's fault.
-            let is_well = self.seed.is_multiple_of(3);
-            let group = arena.group.as_deref().filter(|_| !is_well);
+            let rough = weather == Weather::Rough;
+            let group = arena.group.as_deref().filter(|_| rough);
             let deposing = group.map(|group| {
                 let rng = Rng::new(self.seed, MASTERS);
                 scope.spawn(|| group::depose(&stage, group, rng, self.length))
             });
-            let faults = Fault::all(self.topology, is_well);
-            let nemesis = Nemesis::new(&stage, faults, Rng::new(self.seed, NEMESIS));
-            let mut faults = nemesis.rage(self.length);
-            fail_overs = deposing.map_or(0, |deposing| deposing.join().unwrap());
-            faults += fail_overs;
+            let faults = Fault::all(self.topology, weather);
+            Nemesis::new(&stage, faults, Rng::new(self.seed, NEMESIS)).rage(self.length);
+            if let Some(deposing) = deposing {
+                deposing.join().unwrap();
+            }
             stage.end();
             end_what_hangs(&stage);
-            faults
         });
         leftover::look(&arena, &stage.history);
         drop(witnesses);
-        if let Some(monitor) = monitor {
+        if let Some(monitor) = &monitor {
             server_log::tell(&monitor.in_scripts_timed(), &stage.history);
         }
-        let findings = checker::check(&stage.history.read(), self.topology);
+        run_log::tell(&arena, &stage.history);
+        let history = stage.history.read();
+        let findings = checker::check(&history, self.topology);
         // A checker that reads nothing finds nothing.
-        assert!(findings.granted >= findings.grants || self.topology != Topology::Single);
+        assert!(findings.granted >= findings.grants || monitor.is_none());
         if !findings.breaches.is_empty() {
             self.tell(&findings, &arena);
         }
-        Toll {
-            grants: findings.grants,
-            joined: findings.joined,
-            skipped: findings.skipped,
-            faults,
-            fail_overs,
-            allowed: findings.allowed.len(),
-            starved: findings.starved.len(),
-            breaches: findings.breaches.len(),
-        }
+        toll.add(&history, &findings, self.length);
     }
 
     fn witnesses(&self, stage: &Stage<'_>) -> Vec<Witness> {
         let history = stage.history.path().to_owned();
         let role = Role::Witness { history };
-        (0..WITNESSES)
+        let witnesses = (0..WITNESSES)
             .map(|_| Witness(role.start(&stage.role_words)))
-            .collect()
+            .collect();
+        wait_until(|| stage.history.read().len() == WITNESSES);
+        witnesses
     }
 
     /// Says what is broken, and keeps the history and what each run said.
@@ -163,41 +152,5 @@ impl Drop for Witness {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-impl Toll {
-    /// Were there jobs, and was harm done?
-    pub(crate) fn happened(&self) -> bool {
-        self.grants > 0 && self.faults > 0
-    }
-
-    /// Adds another round's.
-    pub(crate) fn add(&mut self, other: &Toll) {
-        self.grants += other.grants;
-        self.joined += other.joined;
-        self.skipped += other.skipped;
-        self.faults += other.faults;
-        self.fail_overs += other.fail_overs;
-        self.allowed += other.allowed;
-        self.starved += other.starved;
-        self.breaches += other.breaches;
-    }
-}
-
-impl fmt::Display for Toll {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} grants, {} times in a server's line, {} skips, {} faults ({} of them fail-overs), {} breaches; {} overlaps and the like that the table allows, {} on a machine that withheld the CPU",
-            self.grants,
-            self.joined,
-            self.skipped,
-            self.faults,
-            self.fail_overs,
-            self.breaches,
-            self.allowed,
-            self.starved
-        )
     }
 }

@@ -6,19 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::history::{History, Nanos, Record, now};
+use super::history::{History, Nanos, Record, since_boot};
 
 /// Appends what the commands of the scripts mean, each with its time since 1970.
 pub(crate) fn tell(commands: &[(Duration, Vec<String>)], history: &History) {
-    let (wall, boot) = (SystemTime::now(), now());
-    let wall = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let since_boot = |at: Duration| {
-        let ago = Nanos::try_from(wall.saturating_sub(at).as_nanos()).unwrap();
-        boot.saturating_sub(ago)
-    };
     let mut reader = Reader::default();
     for (at, words) in commands {
-        for record in reader.read(since_boot(*at), words) {
+        for record in reader.read(since_boot(SystemTime::UNIX_EPOCH + *at), words) {
             history.add(&record);
         }
     }

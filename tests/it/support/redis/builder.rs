@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access};
 
 use super::Server;
+use crate::support::clock::SteppingClock;
 use crate::support::port::free_port;
 use crate::support::tls::Certificates;
 
@@ -17,6 +18,7 @@ const PORTS_TRIED: usize = 20;
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     config: String,
+    environment: Vec<(&'static str, PathBuf)>,
     tls: bool,
     sentinel: bool,
 }
@@ -54,6 +56,12 @@ impl Builder {
             .config("tls-auth-clients", clients)
     }
 
+    /// Gives it a clock that steps when it is told to.
+    pub(crate) fn clock(mut self, clock: &SteppingClock) -> Builder {
+        self.environment = clock.environment();
+        self
+    }
+
     /// Makes it a Sentinel instead.
     pub(crate) fn sentinel(mut self) -> Builder {
         self.sentinel = true;
@@ -64,7 +72,8 @@ impl Builder {
     #[track_caller]
     pub(crate) fn start(self) -> Server {
         for _ in 0..PORTS_TRIED {
-            let server = Server::new(&self.config, self.tls.then(free_port), self.sentinel);
+            let mut server = Server::new(&self.config, self.tls.then(free_port), self.sentinel);
+            server.environment.clone_from(&self.environment);
             if server.launch() {
                 return server;
             }

@@ -11,24 +11,34 @@ use super::{Breach, Excuse, Findings, Rule};
 const HAND_OVER_MAX: Nanos = 1_500_000_000;
 
 pub(super) fn check(view: &View<'_>, findings: &mut Findings) {
-    for run in view.runs.values().filter(|run| !run.recipe) {
+    for run in view.runs.values() {
+        // One that did not say so may have been slow to start.
+        let Some(from) = run.waits else { continue };
+        // A job may be stopped before it can tell of its start.
         let until = run.starts.first().map(|start| start.at);
+        let until = until.into_iter().chain(run.acquired).min();
         let Some(until) = until.or(run.exit.map(|exit| exit.at)) else {
             continue;
         };
         // Most do not wait that long.
-        if until < run.asked + HAND_OVER_MAX {
+        findings.waits += 1;
+        if until < from + HAND_OVER_MAX {
             continue;
         }
         for slot in 0..run.slots {
-            check_place(view, findings, run, (slot, until));
+            check_place(view, findings, run, slot, (from, until));
         }
     }
 }
 
 /// Looks for a time in which nobody was in this place of the run's lock.
-fn check_place(view: &View<'_>, findings: &mut Findings, run: &Run<'_>, end: (u32, Nanos)) {
-    let (slot, until) = end;
+fn check_place(
+    view: &View<'_>,
+    findings: &mut Findings,
+    run: &Run<'_>,
+    slot: u32,
+    (from, until): (Nanos, Nanos),
+) {
     let others = view
         .runs
         .values()
@@ -36,7 +46,7 @@ fn check_place(view: &View<'_>, findings: &mut Findings, run: &Run<'_>, end: (u3
     let mut busy: Vec<(Nanos, Nanos)> = others.filter_map(|it| held(view, it, slot)).collect();
     busy.push((until, until));
     busy.sort_unstable();
-    let mut free_from = run.asked;
+    let mut free_from = from;
     for (from, to) in busy {
         if from.min(until) > free_from + HAND_OVER_MAX {
             let (from, to) = (free_from, from.min(until));
@@ -71,7 +81,7 @@ fn held(view: &View<'_>, run: &Run<'_>, slot: u32) -> Option<(Nanos, Nanos)> {
     let killed = run.exit.is_some_and(|exit| exit.code.is_none());
     let from = match run.starts.first() {
         Some(start) if start.slot == slot => start.at,
-        None if killed => exit,
+        None if killed => view.hit_job(run.number).unwrap_or(exit),
         _ => return None,
     };
     let lease = match view.topology {

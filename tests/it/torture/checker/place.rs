@@ -97,7 +97,10 @@ impl Place<'_> {
             return Excuse::Fault;
         }
         let recipe = later.fence.is_none() || elder.is_some_and(|it| it.fence.is_none());
-        let since = elder.map_or(0, |it| self.view.runs[&it.run].asked);
+        // Of the two, tasklock may have had the lock first, and its job have begun later.
+        let granted = later.at.saturating_sub(self.view.runs[&later.run].ttl);
+        let granted = later.fence.map_or(later.at, |_| granted);
+        let since = elder.map_or(0, |it| self.view.runs[&it.run].asked.min(granted));
         if recipe && self.view.was_deleted(self.name, (since, later.at)) {
             return Excuse::Fault;
         }
@@ -111,6 +114,7 @@ impl Place<'_> {
             if let Some((before, elder)) = largest
                 && fence <= before
             {
+                findings.fences += 1;
                 let story = format!(
                     "{} of {:?} place {} after {}",
                     who(start),
@@ -141,6 +145,7 @@ impl Place<'_> {
                 findings.found(self.view, excuse, breach);
                 continue;
             }
+            findings.fences += usize::from(largest.is_some());
             largest = Some((fence, *start));
         }
     }
@@ -158,6 +163,7 @@ impl Place<'_> {
                 written.push((value, fence, end.at, *start));
             }
         }
+        findings.writes += written.len();
         written.sort_by_key(|(value, fence, ..)| (*value, *fence));
         for pair in written.windows(2) {
             let [(value, fence, _, first), (next, larger, at, second)] = pair else {

@@ -4,6 +4,9 @@ use super::super::fault::{Fault, Topology};
 use super::super::history::{Nanos, Record};
 use super::{Findings, Rule, check};
 
+mod deadline;
+mod fail_over;
+
 const MS: Nanos = 1_000_000;
 /// What the jobs of these histories exit with.
 const CODE: i32 = 7;
@@ -35,6 +38,7 @@ impl Story {
             run,
             name: "a".to_owned(),
             slots,
+            ttl: 1000 * MS,
             code: CODE,
             recipe: false,
         })
@@ -61,6 +65,11 @@ impl Story {
             code: CODE,
             wrote: Some(value),
         })
+    }
+
+    fn waits(self, run: u32, at: Nanos) -> Story {
+        let at = at * MS;
+        self.add(Record::Waits { at, run })
     }
 
     fn exit(self, run: u32, at: Nanos, code: i32) -> Story {
@@ -151,7 +160,9 @@ impl Story {
                 Record::Asked { run, .. }
                 | Record::Start { run, .. }
                 | Record::End { run, .. }
-                | Record::Exit { run, .. } => Some(*run),
+                | Record::Exit { run, .. }
+                | Record::Confirmed { run, .. }
+                | Record::Stops { run, .. } => Some(*run),
                 _ => None,
             };
             if of == Some(number) {
@@ -328,14 +339,18 @@ fn tasklock_and_the_recipe_exclude_each_other_unless_somebody_deleted_the_key() 
     };
     for elder in [1, 2] {
         let both = Story::default()
-            .ran(1, 0, (100, 200), 1)
-            .ran(2, 0, (150, 250), 2)
+            .ran(1, 0, (2100, 2200), 1)
+            .ran(2, 0, (2150, 2250), 2)
             .change(elder, by_recipe);
         both.expect_broken(&[Rule::Overlap]);
-        let deleted = both.clone().fault(Fault::DeleteKey, None, (120, 121));
-        assert_eq!(deleted.expect_clean().allowed.len(), 1);
-        both.fault(Fault::DeleteKey, None, (80, 81))
-            .expect_broken(&[Rule::Overlap]);
+        let deleted = |at| both.clone().fault(Fault::DeleteKey, None, (at, at + 1));
+        assert_eq!(deleted(2120).expect_clean().allowed.len(), 1);
+        deleted(1100).expect_broken(&[Rule::Overlap]);
+        // Tasklock had the lock before the recipe got in, and was slow to start its job.
+        match elder {
+            1 => assert_eq!(deleted(2080).expect_clean().allowed.len(), 1),
+            _ => deleted(2080).expect_broken(&[Rule::Overlap]),
+        }
     }
 }
 
@@ -558,7 +573,8 @@ fn a_grant_with_an_old_fence_is_a_breach_even_if_its_job_never_ran() {
 fn a_wait_for_a_place_that_nobody_is_in_is_a_breach() {
     let waited = |until: Nanos| {
         Story::clean()
-            .asked(4, 1, 240)
+            .asked(4, 1, 40)
+            .waits(4, 240)
             .start(4, 0, until, 2)
             .end(4, until + 10, 3)
             .exit(4, until + 15, CODE)
@@ -566,9 +582,17 @@ fn a_wait_for_a_place_that_nobody_is_in_is_a_breach() {
     waited(1700).expect_clean();
     waited(1900).expect_broken(&[Rule::Idle]);
     // The same for one that gave up.
-    let gave_up = |until| Story::clean().asked(4, 1, 240).exit(4, until, 75);
+    let gave_up = |until| {
+        Story::clean()
+            .asked(4, 1, 240)
+            .waits(4, 240)
+            .exit(4, until, 75)
+    };
     gave_up(1700).expect_clean();
     gave_up(1900).expect_broken(&[Rule::Idle]);
+    // One that did not say that it waits was perhaps not there yet.
+    let slow = |record: &Record| matches!(record, Record::Waits { .. });
+    gave_up(1900).without(slow).expect_clean();
     // A job that runs all the time is a reason, and so is the lease of one that was killed.
     let ran = waited(5000)
         .ran(5, 0, (260, 4990), 3)
@@ -586,6 +610,21 @@ fn a_wait_for_a_place_that_nobody_is_in_is_a_breach() {
     killed.expect_clean();
     let local = killed.check(Topology::Local).breaches;
     assert!(local.iter().all(|it| it.rule == Rule::Idle) && !local.is_empty());
+    // A job that was stopped before it told of its start is there all the same.
+    let silent = |story: Story| {
+        let hit = story.fault(Fault::FreezeJob, Some(5), (260, 3990));
+        hit.fault(Fault::KillJob, Some(5), (3991, 3991))
+    };
+    silent(waited(4000).asked(5, 1, 250).died(5, 3995, 9)).expect_clean();
+    let its_own = Story::clean()
+        .asked(5, 1, 40)
+        .waits(5, 240)
+        .add(Record::Confirmed {
+            at: 259 * MS,
+            run: 5,
+        })
+        .died(5, 3995, 9);
+    silent(its_own).expect_clean();
     // Whoever was stopped in line may hold up those behind.
     let stopped = waited(4000).fault(Fault::FreezeTasklock, Some(3), (1000, 3000));
     stopped.expect_clean();
@@ -631,127 +670,4 @@ fn what_is_left_in_the_store_is_a_breach() {
     let what = "the key of \"a\"".to_owned();
     let story = Story::clean().add(Record::Leftover { at: 900 * MS, what });
     story.expect_broken(&[Rule::Leftover]);
-}
-
-/// Run 2 was granted the place of run 1, which told of it in the end, around a fail-over.
-fn after_a_fail_over(fault: Fault, fence: u64, until: Nanos) -> Story {
-    Story::default()
-        .asked(1, 1, 90)
-        .start(1, 0, 100, 0)
-        .end(1, 2300, 1)
-        .exit(1, 2310, 79)
-        .fault(fault, None, (200, 2100))
-        .add(Record::Seen {
-            at: 201 * MS,
-            name: "a".to_owned(),
-            slot: 0,
-            fence,
-            until: until * MS,
-        })
-        .asked(2, 1, 2190)
-        .start(2, 0, 2200, 1)
-        .end(2, 2400, 2)
-        .exit(2, 2410, CODE)
-}
-
-#[test]
-fn a_fail_over_may_forget_what_no_replica_had_seen_and_nothing_else() {
-    let overlaps = |story: &Story, topology| {
-        let findings = story.check(topology);
-        let count =
-            |list: &[super::Breach]| list.iter().filter(|it| it.rule == Rule::Overlap).count();
-        assert!(findings.breaches.iter().all(|it| it.rule == Rule::Overlap));
-        (count(&findings.breaches), count(&findings.allowed))
-    };
-    for topology in [Topology::Sentinel, Topology::Cluster] {
-        for fault in [Fault::KillMaster, Fault::FreezeMaster] {
-            // They knew an earlier holder, or a lease that was over; or the lease of run 1.
-            let forgotten = [(5, 5000), (10, 2150)];
-            for (fence, until) in forgotten {
-                let story = after_a_fail_over(fault, fence, until);
-                assert_eq!(overlaps(&story, topology), (0, 2), "{fault:?}");
-            }
-            let known = after_a_fail_over(fault, 10, 2250);
-            assert_eq!(overlaps(&known, topology), (2, 0), "{fault:?}");
-        }
-    }
-    // Granted by the new master.
-    let later = Story::default()
-        .fault(Fault::FreezeMaster, None, (200, 2100))
-        .ran(1, 0, (2500, 2700), 1)
-        .ran(2, 0, (2600, 2800), 2)
-        .change(1, |record| {
-            if let Record::Exit { code, .. } = record {
-                *code = Some(79);
-            }
-        });
-    let rules = later.check(Topology::Cluster).breaches;
-    assert!(rules.iter().any(|it| it.rule == Rule::Overlap), "{rules:?}");
-    // The master of a shard hands everything over.
-    let handed = after_a_fail_over(Fault::FailOver, 5, 5000);
-    assert_eq!(overlaps(&handed, Topology::Sentinel), (0, 2));
-    assert_eq!(overlaps(&handed, Topology::Cluster), (2, 0));
-}
-
-#[test]
-fn a_job_that_ends_before_its_tasklock_hears_of_a_fail_over_keeps_its_code() {
-    let own = |record: &mut Record| {
-        if let Record::Exit { code, .. } = record {
-            *code = Some(CODE);
-        }
-    };
-    let broken = |until| {
-        let story = after_a_fail_over(Fault::KillMaster, 10, until).change(1, own);
-        let findings = story.check(Topology::Sentinel);
-        findings
-            .breaches
-            .iter()
-            .filter(|it| it.rule == Rule::Exit)
-            .count()
-    };
-    assert_eq!((broken(2150), broken(2250)), (0, 1));
-}
-
-#[test]
-fn of_two_masters_grants_at_a_time_the_earlier_job_may_begin_a_moment_later() {
-    let broken = |began, seen| {
-        let story = Story::default()
-            .fault(Fault::FreezeMaster, None, (900, 2000))
-            .ran(2, 0, (1000, 1050), 1)
-            // The register refused it.
-            .asked(1, 1, 990)
-            .start(1, 0, began, 0)
-            .end(1, began + 30, 0)
-            .exit(1, began + 40, CODE)
-            .add(Record::Seen {
-                at: 901 * MS,
-                name: "a".to_owned(),
-                slot: 0,
-                fence: seen,
-                until: 3000 * MS,
-            });
-        let refused = story.change(1, |record| match record {
-            Record::Start { read, .. } => *read = None,
-            Record::End { wrote, .. } => *wrote = None,
-            _ => {}
-        });
-        let findings = refused.check(Topology::Sentinel);
-        let rules = findings.breaches.iter().map(|it| it.rule);
-        rules.collect::<Vec<_>>()
-    };
-    assert_eq!(broken(1060, 5), []);
-    // Its lease was known, or it is too late for that.
-    assert_eq!(broken(1060, 10), [Rule::Fence, Rule::Exit]);
-    assert_eq!(broken(1160, 5), [Rule::Fence, Rule::Exit]);
-}
-
-#[test]
-fn no_fail_over_excuses_a_smaller_fence() {
-    let story = Story::default().ran(2, 0, (1000, 1100), 1);
-    let story = story.fault(Fault::FailOver, None, (900, 2000));
-    let story = story.ran(1, 0, (1200, 1300), 2);
-    for topology in [Topology::Sentinel, Topology::Cluster] {
-        let broken = story.check(topology).breaches;
-        assert!(broken.iter().any(|it| it.rule == Rule::Fence), "{broken:?}");
-    }
 }

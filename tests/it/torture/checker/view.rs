@@ -12,12 +12,21 @@ pub(super) struct Run<'a> {
     pub(super) number: u32,
     pub(super) name: &'a str,
     pub(super) slots: u32,
+    pub(super) ttl: Nanos,
     pub(super) code: i32,
     pub(super) recipe: bool,
     pub(super) asked: Nanos,
     pub(super) starts: Vec<Start>,
     pub(super) end: Option<End>,
     pub(super) exit: Option<Exit>,
+    /// When tasklock said that it waits.
+    pub(super) waits: Option<Nanos>,
+    /// When tasklock first said that its lease was granted.
+    pub(super) acquired: Option<Nanos>,
+    /// When tasklock last said that its lease was granted or refreshed.
+    pub(super) confirmed: Option<Nanos>,
+    /// When it was to kill its job, after a loss.
+    pub(super) kill_at: Option<Nanos>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +113,7 @@ impl<'a> View<'a> {
                 run: number,
                 name,
                 slots,
+                ttl,
                 code,
                 recipe,
             } => {
@@ -111,12 +121,17 @@ impl<'a> View<'a> {
                     number: *number,
                     name,
                     slots: *slots,
+                    ttl: *ttl,
                     code: *code,
                     recipe: *recipe,
                     asked: *at,
                     starts: Vec::new(),
                     end: None,
                     exit: None,
+                    waits: None,
+                    acquired: None,
+                    confirmed: None,
+                    kill_at: None,
                 });
             }
             &Record::Start {
@@ -144,6 +159,15 @@ impl<'a> View<'a> {
                 code,
                 signal,
             } => self.run(run).exit = Some(Exit { at, code, signal }),
+            &Record::Waits { at, run } => self.run(run).waits = Some(at),
+            &Record::Confirmed { at, run } => {
+                let run = self.run(run);
+                run.acquired.get_or_insert(at);
+                run.confirmed = Some(at);
+            }
+            &Record::Stops { at, run, kill_in } => {
+                self.run(run).kill_at.get_or_insert(at + kill_in);
+            }
             Record::Fault {
                 from,
                 to,
@@ -250,6 +274,15 @@ impl<'a> View<'a> {
                 && done.from <= to
                 && done.fault.verdict(self.topology).signal == Some(signal)
         })
+    }
+
+    /// When something was first done to the job of this run, which was there then.
+    pub(super) fn hit_job(&self, run: u32) -> Option<Nanos> {
+        let of_job = |done: &&Done<'_>| {
+            let to_job = [Fault::FreezeJob, Fault::KillJob, Fault::TermJob];
+            done.run == Some(run) && to_job.contains(&done.fault)
+        };
+        self.faults.iter().filter(of_job).map(|it| it.from).min()
     }
 
     /// Was the key of `name` deleted in this time?
