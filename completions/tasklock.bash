@@ -1,15 +1,16 @@
 # bash completion for tasklock(1). tests/it/docs.rs holds it to the program.
-# It never runs tasklock. COMMAND's own arguments are completed as they would
-# be without tasklock before them, if bash-completion is loaded.
+# It runs tasklock for one thing: the names of the locks in the configuration files.
+# COMMAND's own arguments are completed as they would be without tasklock before them,
+# if bash-completion is loaded.
 
 _tasklock()
 {
-    local valued=' --name --url --url-file --key-prefix --store-timeout --tls-ca --tls-cert
+    local valued=' --name --config --url --url-file --key-prefix --store-timeout --tls-ca --tls-cert
         --tls-key --ttl --wait --slots --min-hold --once-per --once-key --once-attempts --replicas
         --jitter --conflict-exit-code --lost-exit-code --signal --kill-after --on-lost --max-runtime
         --on-unavailable --reason --holder --report --log-format '
-    local plain='--nonblock --foreground --quiet --verbose --help --version -n -q -v -h -V -u -w -E -k'
-    local store='--name --url --url-file --key-prefix --store-timeout --tls-ca --tls-cert --tls-key
+    local plain='--nonblock --foreground --quiet --verbose --help -n -q -v -h -u -w -E -k'
+    local store='--name --config --url --url-file --key-prefix --store-timeout --tls-ca --tls-cert --tls-key
         --help -u -h'
 
     # Readline splits words at ":" and "=", too. What no blank precedes belongs to the word before.
@@ -43,7 +44,7 @@ _tasklock()
         elif [[ $word == -?* ]]; then
             # -vE 3 takes the next word, -E3 does not.
             [[ ! $word =~ ^-[nqvhV]*([uwEk])$ ]] || option=-${BASH_REMATCH[1]}
-        elif [[ $first == 1 && $word == @(status|unlock) ]]; then
+        elif [[ $first == 1 && $word == @(status|unlock|config) ]]; then
             subcommand=$word
         elif [[ ! $subcommand ]]; then
             _tasklock_command "$first"
@@ -62,7 +63,8 @@ _tasklock()
 
     case $option in
         '') ;;
-        --url-file | --tls-ca | --tls-cert | --tls-key | --report)
+        --name) _tasklock_names "$value" ;;
+        --config | --url-file | --tls-ca | --tls-cert | --tls-key | --report)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$value")
             ;;
@@ -81,15 +83,29 @@ _tasklock()
     if [[ $option ]]; then
         COMPREPLY=("${COMPREPLY[@]#"$before"}")
     elif [[ $word == -* ]]; then
-        local words="$valued $plain"
+        local words="$valued $plain --version -V"
         [[ $subcommand != status ]] || words=$store
         [[ $subcommand != unlock ]] || words="$store --force"
+        [[ $subcommand != config ]] || words="$valued $plain --json"
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
-    elif [[ ! $subcommand ]]; then
+    elif [[ $subcommand ]]; then
+        _tasklock_names "$word"
+        COMPREPLY=("${COMPREPLY[@]#"${word%"$last"}"}")
+    else
         _tasklock_command "$first"
         [[ $first != 1 ]] ||
-            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'status unlock' -- "$word")
+            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'status unlock config' -- "$word")
     fi
+}
+
+# _tasklock_names START: the locks of the configuration files that begin with START.
+_tasklock_names()
+{
+    local name
+    while IFS= read -r name; do
+        printf -v name %q "$name"
+        [[ $name != "$1"* ]] || COMPREPLY+=("$name")
+    done < <(command tasklock config --names 2>/dev/null)
 }
 
 # _tasklock_command N: completes the command line that begins with word N.

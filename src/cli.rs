@@ -1,10 +1,14 @@
 //! The command line: declarations only. What the values mean is config.rs' business.
 
+pub mod config;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Args, Command, ValueHint};
+
+use self::config::ConfigArgs;
 
 /// The definition of the command line: a run, unless a subcommand word comes first.
 ///
@@ -18,12 +22,15 @@ pub fn command() -> Command {
     let unlock = Command::new(UNLOCK)
         .about("Ask the holder of a lock to stop and release it")
         .defer(with_arguments::<UnlockArgs>);
+    let config = Command::new(CONFIG)
+        .about("Show the settings of a lock and where they come from, and check the configuration")
+        .defer(with_arguments::<ConfigArgs>);
     let command = Command::new("tasklock")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Run a command while holding a lock, on this host or across hosts through Redis")
         .override_usage(
             "tasklock [OPTIONS] --name NAME [--] COMMAND [ARG]...\n       \
-             tasklock status|unlock [OPTIONS] NAME",
+             tasklock status|unlock|config [OPTIONS] NAME",
         )
         .after_help(
             "Exit status: that of COMMAND; 75 skipped (-E changes it); 79 the lock was lost; \
@@ -37,7 +44,7 @@ pub fn command() -> Command {
         // As in flock and timeout, the last of a repeated option counts.
         .args_override_self(true)
         .max_term_width(100);
-    with_arguments::<RunArgs>(command).subcommands([status, unlock])
+    with_arguments::<RunArgs>(command).subcommands([status, unlock, config])
 }
 
 /// `command` with the arguments that `T` declares, and its own description.
@@ -50,6 +57,8 @@ fn with_arguments<T: Args>(command: Command) -> Command {
 pub const STATUS: &str = "status";
 /// The subcommand that frees the lock of somebody else.
 pub const UNLOCK: &str = "unlock";
+/// The subcommand that shows the settings.
+pub const CONFIG: &str = "config";
 
 /// The arguments of a run.
 #[derive(Debug, Args)]
@@ -58,6 +67,23 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME", required = true)]
     pub name: Option<String>,
 
+    /// How it is run.
+    #[command(flatten)]
+    pub options: RunOptions,
+
+    /// The command and its arguments, executed directly, not by a shell
+    #[arg(
+        value_name = "COMMAND",
+        required = true,
+        trailing_var_arg = true,
+        value_hint = ValueHint::CommandWithArguments
+    )]
+    pub command: Vec<OsString>,
+}
+
+/// How a command is run.
+#[derive(Clone, Debug, Args)]
+pub struct RunOptions {
     /// Where the lock lives.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -179,20 +205,16 @@ pub struct RunArgs {
         hide_env_values = true
     )]
     pub log_format: Option<String>,
-
-    /// The command and its arguments, executed directly, not by a shell
-    #[arg(
-        value_name = "COMMAND",
-        required = true,
-        trailing_var_arg = true,
-        value_hint = ValueHint::CommandWithArguments
-    )]
-    pub command: Vec<OsString>,
 }
 
 /// Where the lock lives.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct StoreArgs {
+    /// Read the settings that are not given here from FILE, and not from ~/.config/tasklock/config.toml
+    // A text, as the command is told of it in a variable.
+    #[arg(long, value_name = "FILE", env = "TASKLOCK_CONFIG", hide_env_values = true, value_hint = ValueHint::AnyPath)]
+    pub config: Option<String>,
+
     /// local:[/dir], redis://[user:pass@]host[:port][/db], rediss://…, unix:///path,
     /// redis+sentinel://host[,host…]/master, redis+cluster://host[,host…];
     /// three times or more: a quorum of single servers

@@ -1,5 +1,6 @@
 //! The subcommands: one file each.
 
+pub mod config;
 pub mod status;
 pub mod unlock;
 

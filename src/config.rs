@@ -1,11 +1,14 @@
 //! From arguments and environment to validated settings. No clap type leaves here.
 
+mod effective;
+mod files;
 mod reader;
 mod run;
 mod store;
 mod terms;
 mod usage;
 
+pub use effective::{Effective, Setting};
 pub use run::Run;
 pub use store::Lock;
 
@@ -13,12 +16,15 @@ use std::ffi::OsString;
 use std::fmt;
 
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 
-use crate::cli::{self, UnlockArgs};
+use crate::cli::config::ConfigArgs;
+use crate::cli::{self, RunArgs, UnlockArgs};
 use crate::exit::Code;
 use crate::log::Format;
 use crate::store::Unlock;
+use files::{Files, Named};
 use reader::Reader;
 
 /// What was asked for.
@@ -30,8 +36,19 @@ pub enum Settings {
     Status(Lock),
     /// Free the lock of somebody else.
     Unlock(Lock, Unlock),
-    /// `--help` and `--version`: text for standard output.
+    /// Show the settings.
+    Config(Effective, Form),
+    /// `--help` and the like: text for standard output.
     Print(String),
+}
+
+/// How the settings are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As the text of a configuration file.
+    Toml,
+    /// As JSON.
+    Json,
 }
 
 /// Why there are no settings: one line, and the exit code.
@@ -78,7 +95,10 @@ impl std::error::Error for ConfigError {}
 pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Settings, ConfigError> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let format = usage::wanted_format(&arguments);
-    settings(&arguments).map_err(|error| ConfigError { format, ..error })
+    settings(&arguments).map_err(|error| ConfigError {
+        format: format.unwrap_or(error.format),
+        ..error
+    })
 }
 
 fn settings(arguments: &[OsString]) -> Result<Settings, ConfigError> {
@@ -94,7 +114,24 @@ fn settings(arguments: &[OsString]) -> Result<Settings, ConfigError> {
         Some((name, matches)) => (Some(name), matches),
         None => (None, &matches),
     };
-    let reader = Reader { matches };
+    let files = Files::read(named_file(matches)?)?;
+    let name = ["name", "operand"].iter().find_map(|id| {
+        let name = matches.try_get_one::<String>(id).ok()?;
+        name.map(String::as_str)
+    });
+    let reader = Reader {
+        matches,
+        files: &files,
+        section: name,
+    };
+    of_subcommand(subcommand, reader).map_err(|error| ConfigError {
+        format: files.log_format(name),
+        ..error
+    })
+}
+
+fn of_subcommand(subcommand: Option<&str>, reader: Reader<'_>) -> Result<Settings, ConfigError> {
+    let matches = reader.matches;
     Ok(match subcommand {
         Some(cli::UNLOCK) => {
             let args = arguments_of::<UnlockArgs>(matches)?;
@@ -105,9 +142,40 @@ fn settings(arguments: &[OsString]) -> Result<Settings, ConfigError> {
             };
             Settings::Unlock(reader.lock(args.lock)?, how)
         }
+        Some(cli::CONFIG) => {
+            let args = arguments_of::<ConfigArgs>(matches)?;
+            if args.names {
+                let names: Vec<_> = reader.files.names().into_iter().collect();
+                return Ok(Settings::Print(names.join("\n")));
+            }
+            let form = if args.json { Form::Json } else { Form::Toml };
+            Settings::Config(reader.effective(args)?, form)
+        }
         Some(_) => Settings::Status(reader.lock(arguments_of(matches)?)?),
-        None => Settings::Run(Box::new(reader.run(arguments_of(matches)?)?)),
+        None => {
+            let args = arguments_of::<RunArgs>(matches)?;
+            let name = reader.name(&args.name.unwrap_or_default())?;
+            Settings::Run(Box::new(reader.run(name, args.options, args.command)?))
+        }
     })
+}
+
+/// What `--config` or its variable say.
+fn named_file(matches: &ArgMatches) -> Result<Option<Named<'_>>, ConfigError> {
+    let path = matches.try_get_one::<String>("config").ok().flatten();
+    let Some(path) = path.map(String::as_str) else {
+        return Ok(None);
+    };
+    let label = match matches.value_source("config") {
+        Some(ValueSource::EnvVariable) if path.is_empty() => return Ok(None),
+        Some(ValueSource::EnvVariable) => "TASKLOCK_CONFIG",
+        _ => "--config",
+    };
+    if path.is_empty() {
+        let text = format!("{label}: the file name is empty: give the path of a FILE");
+        return Err(ConfigError::usage(text));
+    }
+    Ok(Some(Named { label, path }))
 }
 
 fn arguments_of<T: FromArgMatches>(matches: &ArgMatches) -> Result<T, ConfigError> {

@@ -1,6 +1,7 @@
 //! Who we are, for people: `root@web3`.
 
 use std::fs;
+use std::path::PathBuf;
 
 use nix::unistd::{User, geteuid, gethostname};
 
@@ -23,13 +24,35 @@ fn user() -> String {
         .unwrap_or_else(|| uid.to_string())
 }
 
+/// The home directory: `HOME`, or without it what the system knows of the user.
+#[must_use]
+pub fn home() -> Option<PathBuf> {
+    let variable = std::env::var_os("HOME").map(PathBuf::from);
+    let home = variable.filter(|home| home.is_absolute()).or_else(|| {
+        let uid = geteuid();
+        fs::read_to_string("/etc/passwd")
+            .ok()
+            .and_then(|passwd| home_of(&passwd, uid.as_raw()).map(PathBuf::from))
+            .or_else(|| Some(User::from_uid(uid).ok()??.dir))
+    });
+    home.filter(|home| home.is_absolute())
+}
+
 /// The first name with this number in the text of a passwd(5) file.
 fn name_of(passwd: &str, uid: u32) -> Option<&str> {
+    field_of(passwd, uid, 0)
+}
+
+/// The home directory in the first line with this number.
+fn home_of(passwd: &str, uid: u32) -> Option<&str> {
+    field_of(passwd, uid, 5)
+}
+
+fn field_of(passwd: &str, uid: u32, number: usize) -> Option<&str> {
     let uid = uid.to_string();
     passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == uid).then_some(name)
+        let fields: Vec<_> = line.split(':').collect();
+        (*fields.get(2)? == uid).then(|| fields.get(number).copied())?
     })
 }
 
@@ -43,6 +66,9 @@ mod tests {
         assert_eq!(name_of(passwd, 0), Some("root"));
         assert_eq!(name_of(passwd, 1000), Some("svc"));
         assert_eq!(name_of(passwd, 100), None);
+        assert_eq!(home_of(passwd, 0), Some("/root"));
+        assert_eq!(home_of(passwd, 1000), Some("/"));
+        assert_eq!(home_of(passwd, 100), None);
     }
 
     #[test]

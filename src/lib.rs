@@ -39,7 +39,7 @@ pub mod ui;
 
 use std::ffi::OsString;
 
-use config::{ConfigError, Settings};
+use config::{ConfigError, Form, Settings};
 use exit::{Code, Ending};
 use log::Format;
 use store::StoreError;
@@ -52,8 +52,10 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> Ending {
             Settings::Run(run) => Ok(run::run(&run)),
             Settings::Status(lock) => commands::status::status(&lock),
             Settings::Unlock(lock, how) => commands::unlock::unlock(&lock, how),
+            Settings::Config(settings, Form::Toml) => Ok(commands::config::toml(&settings)),
+            Settings::Config(settings, Form::Json) => Ok(commands::config::json(&settings)),
             Settings::Print(text) => {
-                output::line(text.trim_end());
+                text.trim_end().lines().for_each(output::line);
                 Ok(Code::Ok.into())
             }
         });

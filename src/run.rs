@@ -287,16 +287,21 @@ impl<'a> Work<'a> {
         let slot = grant.map(|grant| grant.slot.to_string());
         let slot = slot.filter(|_| self.run.slots.is_some());
         let held = if grant.is_some() { "1" } else { "0" };
+        let mut environment = vec![
+            ("TASKLOCK_NAME", Some(self.claim.name.to_string())),
+            ("TASKLOCK_FENCE", grant.map(|grant| grant.fence.to_string())),
+            ("TASKLOCK_TOKEN", token),
+            ("TASKLOCK_HELD", Some(held.to_owned())),
+            ("TASKLOCK_SLOT", slot),
+            (CHAIN, Some(chain).filter(|chain| !chain.is_empty())),
+        ];
+        // Runs inside of this one read the same file.
+        if let Some(path) = &self.run.config {
+            environment.push(("TASKLOCK_CONFIG", Some(path.clone())));
+        }
         let start = Start {
             command: &self.run.command,
-            environment: vec![
-                ("TASKLOCK_NAME", Some(self.claim.name.to_string())),
-                ("TASKLOCK_FENCE", grant.map(|grant| grant.fence.to_string())),
-                ("TASKLOCK_TOKEN", token),
-                ("TASKLOCK_HELD", Some(held.to_owned())),
-                ("TASKLOCK_SLOT", slot),
-                (CHAIN, Some(chain).filter(|chain| !chain.is_empty())),
-            ],
+            environment,
             group: self.group,
             after_our_death: match self.run.on_lost {
                 OnLost::Stop => AfterOurDeath::Dies,

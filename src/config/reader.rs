@@ -1,4 +1,4 @@
-//! Single values of options and variables, and what is said when one is wrong.
+//! Single values of options, variables and files, and what is said when one is wrong.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -10,42 +10,102 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::ConfigError;
+use super::files::{Files, Value};
 use crate::duration;
 use crate::message::hide_urls;
 
-/// Gives each value the name it was given under, for the messages.
+/// Finds what counts for each option, and gives it the name it was given under,
+/// for the messages.
+#[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     pub(super) matches: &'a ArgMatches,
+    pub(super) files: &'a Files,
+    /// The lock whose section of the files counts.
+    pub(super) section: Option<&'a str>,
+}
+
+/// Where a value comes from. What comes first goes before the rest.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    Flag,
+    Variable,
+    File(&'a Value),
+    Default,
+}
+
+impl Source<'_> {
+    /// The lower goes before the higher.
+    pub(super) fn rank(self) -> u8 {
+        match self {
+            Source::Flag => 0,
+            Source::Variable => 1,
+            Source::File(_) => 2,
+            Source::Default => 3,
+        }
+    }
 }
 
 impl Reader<'_> {
-    pub(super) fn in_environment(&self, id: &str) -> bool {
-        self.matches.value_source(id) == Some(ValueSource::EnvVariable)
+    /// Where the value of an option comes from. A variable that is set to nothing, or to blanks, is not set.
+    pub(super) fn source(&self, id: &str) -> Source<'_> {
+        let is_set = || {
+            let mut texts = self.matches.get_raw(id).into_iter().flatten();
+            texts.any(|text| !text.as_encoded_bytes().trim_ascii().is_empty())
+        };
+        match self.matches.value_source(id) {
+            Some(ValueSource::CommandLine) => Source::Flag,
+            Some(ValueSource::EnvVariable) if is_set() => Source::Variable,
+            _ => match self.files.value(self.section, id) {
+                Some(value) => Source::File(value),
+                None => Source::Default,
+            },
+        }
     }
 
-    /// `--ttl: …` and 64 from the command line, `TASKLOCK_TTL: …` and 78 from the environment.
+    pub(super) fn on_command_line(&self, id: &str) -> bool {
+        matches!(self.source(id), Source::Flag)
+    }
+
+    /// `--ttl`, `TASKLOCK_TTL` or `/etc/tasklock/config.toml:3: ttl`.
+    pub(super) fn label(&self, id: &str) -> String {
+        match self.source(id) {
+            Source::Flag | Source::Default => format!("--{}", id.replace('_', "-")),
+            Source::Variable => format!("TASKLOCK_{}", id.to_uppercase()),
+            Source::File(value) => value.place.to_string(),
+        }
+    }
+
+    /// What is wrong, after the [`label`](Reader::label): 64 from the command line, else 78.
     pub(super) fn wrong(&self, id: &str, text: &str) -> ConfigError {
-        let flag = id.replace('_', "-");
         // A URL that slipped into the place of a value may hold a password.
         let text = if id.starts_with("url") {
             text.to_owned()
         } else {
             hide_urls(text)
         };
-        if self.in_environment(id) {
-            ConfigError::config(format!("TASKLOCK_{}: {text}", id.to_uppercase()))
-        } else {
-            ConfigError::usage(format!("--{flag}: {text}"))
+        let text = format!("{}: {text}", self.label(id));
+        match self.source(id) {
+            Source::Flag | Source::Default => ConfigError::usage(text),
+            Source::Variable | Source::File(_) => ConfigError::config(text),
         }
     }
 
-    pub(super) fn on_command_line(&self, id: &str) -> bool {
-        self.matches.value_source(id) == Some(ValueSource::CommandLine)
+    /// The text of an option that counts, if `text` is what flag or variable have.
+    pub(super) fn given<'t>(&'t self, id: &str, text: Option<&'t str>) -> Option<&'t str> {
+        match self.source(id) {
+            Source::Flag | Source::Variable => text,
+            Source::File(value) => Some(value.text()),
+            Source::Default => None,
+        }
     }
 
-    /// The text of an option. A variable that is set to nothing is not set.
-    pub(super) fn given<'t>(&self, id: &str, text: Option<&'t str>) -> Option<&'t str> {
-        text.filter(|text| !(text.is_empty() && self.in_environment(id)))
+    /// Whether an option without a value is on, if `given` is what flag or variable have.
+    pub(super) fn flag(&self, id: &str, given: bool) -> bool {
+        match self.source(id) {
+            Source::Flag | Source::Variable => given,
+            Source::File(value) => value.text() == "true",
+            Source::Default => false,
+        }
     }
 
     pub(super) fn path(
@@ -53,12 +113,17 @@ impl Reader<'_> {
         id: &str,
         path: Option<PathBuf>,
     ) -> Result<Option<PathBuf>, ConfigError> {
-        match path {
-            Some(path) if !path.as_os_str().is_empty() => Ok(Some(path)),
-            Some(_) if !self.in_environment(id) => {
+        match self.source(id) {
+            Source::Flag
+                if path
+                    .as_ref()
+                    .is_some_and(|path| path.as_os_str().is_empty()) =>
+            {
                 Err(self.wrong(id, "the file name is empty: give the path of a FILE"))
             }
-            _ => Ok(None),
+            Source::Flag | Source::Variable => Ok(path),
+            Source::File(value) => Ok(Some(value.text().into())),
+            Source::Default => Ok(None),
         }
     }
 
@@ -81,7 +146,7 @@ impl Reader<'_> {
     ) -> Result<Option<Duration>, ConfigError> {
         match self.duration(id, text)? {
             Some(Duration::ZERO) => {
-                let text = text.unwrap_or_default();
+                let text = self.given(id, text).unwrap_or_default();
                 let error = format!("{text:?} is no time at all: give {}", duration::FORM);
                 Err(self.wrong(id, &error))
             }
@@ -113,7 +178,7 @@ impl Reader<'_> {
         text: Option<&str>,
         range: RangeInclusive<N>,
     ) -> Result<Option<N>, ConfigError> {
-        let Some(text) = text else {
+        let Some(text) = self.given(id, text) else {
             return Ok(None);
         };
         match text.parse() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::ConfigError;
 use super::reader::Reader;
 use super::store::Lock;
-use crate::cli::RunArgs;
+use crate::cli::RunOptions;
 use crate::duration;
 use crate::exit::Codes;
 use crate::lease::Terms;
@@ -15,7 +15,7 @@ use crate::log::Format;
 use crate::message::Level;
 use crate::signals::Signal;
 use crate::store::target::Target;
-use crate::store::{Once, Period, quorum};
+use crate::store::{LockName, Once, Period, quorum};
 use crate::supervisor::{OnLost, OnUnavailable};
 
 const DEFAULT_TTL: Duration = Duration::from_secs(60);
@@ -78,19 +78,28 @@ pub struct Run {
     pub log_format: Format,
     /// `-q`, `-v`
     pub log_level: Level,
+    /// The configuration file that was named, as an absolute path.
+    pub config: Option<String>,
     /// The command and its arguments, at least one.
     pub command: Vec<OsString>,
 }
 
 impl Reader<'_> {
-    pub(super) fn run(&self, args: RunArgs) -> Result<Run, ConfigError> {
-        let name = self.name(&args.name.unwrap_or_default())?;
+    pub(super) fn run(
+        &self,
+        name: LockName,
+        args: RunOptions,
+        command: Vec<OsString>,
+    ) -> Result<Run, ConfigError> {
         let store_timeout = self.store_timeout(&args.store)?;
         let ttl = self.at_least("ttl", args.ttl.as_deref(), MIN_TTL)?;
         let kill_after = self.some_time("kill_after", args.kill_after.as_deref())?;
         let terms = self.terms(ttl.unwrap_or(DEFAULT_TTL), kill_after, store_timeout)?;
-        let wait = args.wait.as_deref().map(duration::parse_or_forever);
+        // Whoever says --nonblock now does not wait, whatever a file says.
+        let wait = Some(()).filter(|()| !args.nonblock);
+        let wait = wait.and_then(|()| self.given("wait", args.wait.as_deref()));
         let wait = wait
+            .map(duration::parse_or_forever)
             .transpose()
             .map_err(|error| self.wrong("wait", &error))?;
         let slots = self.number("slots", args.slots.as_deref(), 1..=SLOTS_MAX)?;
@@ -114,7 +123,7 @@ impl Reader<'_> {
                 .unwrap_or(Duration::ZERO),
             once: Once {
                 per: self.period(once_per, attempts)?,
-                key: self.once_key(args.once_key)?,
+                key: self.once_key(args.once_key.as_deref())?,
             },
             replicas: replicas.unwrap_or(0),
             jitter: self
@@ -130,7 +139,7 @@ impl Reader<'_> {
                     &on_unavailable,
                 )?
                 .unwrap_or_default(),
-            stop_signal: match args.signal.as_deref() {
+            stop_signal: match self.given("signal", args.signal.as_deref()) {
                 Some(text) => text
                     .parse()
                     .map_err(|error: String| self.wrong("signal", &error))?,
@@ -141,20 +150,21 @@ impl Reader<'_> {
                 args.conflict_exit_code.as_deref(),
                 args.lost_exit_code.as_deref(),
             )?,
-            foreground: args.foreground,
-            reason: args.reason.and_then(cut),
-            holder: args.holder.and_then(cut),
+            foreground: self.flag("foreground", args.foreground),
+            reason: self.given("reason", args.reason.as_deref()).and_then(cut),
+            holder: self.given("holder", args.holder.as_deref()).and_then(cut),
             report: self.path("report", args.report)?,
             log_format: self
                 .choice("log_format", args.log_format.as_deref(), &formats)?
                 .unwrap_or_default(),
-            log_level: match (args.quiet, args.verbose) {
+            log_level: match (self.flag("quiet", args.quiet), args.verbose) {
                 (true, 0) => Level::Error,
                 (_, 0) => Level::Notice,
                 (_, 1) => Level::Info,
                 _ => Level::Debug,
             },
-            command: args.command,
+            config: self.files.named.clone(),
+            command,
             lock: self.store(name, args.store, store_timeout)?,
         };
         self.check(&run)?;
@@ -192,8 +202,8 @@ impl Reader<'_> {
         }
     }
 
-    fn once_key(&self, key: Option<String>) -> Result<Option<String>, ConfigError> {
-        let Some(key) = key else {
+    fn once_key(&self, key: Option<&str>) -> Result<Option<String>, ConfigError> {
+        let Some(key) = self.given("once_key", key) else {
             return Ok(None);
         };
         let chars = key.chars().count();
@@ -204,7 +214,7 @@ impl Reader<'_> {
         } else if key.chars().any(char::is_control) {
             "a key cannot contain control characters".to_owned()
         } else {
-            return Ok(Some(key));
+            return Ok(Some(key.to_owned()));
         };
         Err(self.wrong("once_key", &error))
     }
@@ -241,7 +251,7 @@ impl Reader<'_> {
 }
 
 /// The first characters of a text, if it has any.
-fn cut(text: String) -> Option<String> {
+fn cut(text: &str) -> Option<String> {
     let text: String = text.chars().take(TEXT_MAX_CHARS).collect();
     Some(text).filter(|text| !text.is_empty())
 }
@@ -252,7 +262,7 @@ mod tests {
     use crate::config::{Settings, read};
 
     fn run(options: &str) -> Box<Run> {
-        let words = format!("tasklock --name x --url local: {options} true");
+        let words = format!("tasklock --config /dev/null --name x --url local: {options} true");
         match read(words.split_whitespace().map(OsString::from)) {
             Ok(Settings::Run(run)) => run,
             other => panic!("{options}: {other:?}"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::ConfigError;
-use super::reader::Reader;
+use super::reader::{Reader, Source};
 use crate::cli::{LockArgs, StoreArgs};
 use crate::message::plain;
 use crate::store::LockName;
@@ -40,6 +40,7 @@ impl Reader<'_> {
         LockName::new(name).map_err(|error| ConfigError::usage(format!("--name: {error}")))
     }
 
+    /// The lock of a subcommand, and its store.
     pub(super) fn lock(&self, args: LockArgs) -> Result<Lock, ConfigError> {
         let name = args.name.or(args.operand).unwrap_or_default();
         let store_timeout = self.store_timeout(&args.store)?;
@@ -73,7 +74,7 @@ impl Reader<'_> {
             .any(|url| url.to_ascii_lowercase().starts_with("rediss"));
         let tls_file = |id: &str, path: Option<PathBuf>| {
             let path = self.path(id, path)?;
-            Ok(path.filter(|_| encrypted || !self.in_environment(id)))
+            Ok(path.filter(|_| encrypted || self.on_command_line(id)))
         };
         let tls = TlsFiles {
             ca: tls_file("tls_ca", args.tls_ca)?,
@@ -92,70 +93,76 @@ impl Reader<'_> {
         })
     }
 
-    /// What is wrong with a store, after the name of the flag or variable that it came from.
+    /// What is wrong with a store, after what it was given with.
     fn with_source(&self, source: &str, text: String) -> String {
-        let files = ["tls_ca", "tls_cert", "tls_key"];
         let flag = |id: &str| format!("--{}", id.replace('_', "-"));
-        if !files.iter().any(|id| text.contains(&flag(id))) {
+        let mut ids = ["tls_ca", "tls_cert", "tls_key"];
+        ids.sort_by_key(|id| text.find(&flag(id)).unwrap_or(usize::MAX));
+        let Some(at_fault) = ids.first().filter(|id| text.contains(&flag(id))) else {
             return format!("{source}: {text}");
+        };
+        let named = ids.iter().fold(text, |text, id| match self.source(id) {
+            Source::Variable => text.replace(&flag(id), &self.label(id)),
+            Source::File(_) => text.replace(&flag(id), flag(id).trim_start_matches('-')),
+            Source::Flag | Source::Default => text,
+        });
+        match self.source(at_fault) {
+            Source::File(value) => format!("{}: {named}", value.place),
+            _ => named,
         }
-        files
-            .iter()
-            .filter(|id| self.in_environment(id))
-            .fold(text, |text, id| {
-                text.replace(&flag(id), &format!("TASKLOCK_{}", id.to_uppercase()))
-            })
     }
 
-    /// The URLs of the store and where they come from: flags before variables,
-    /// and only one way at a time.
+    /// The URLs of the store and what they were given with: flags before
+    /// variables before files, and only one way at a time.
     fn urls(
         &self,
         urls: &[String],
         file: Option<&Path>,
     ) -> Result<(String, Vec<String>), ConfigError> {
-        // In a variable several URLs are separated by spaces, and none is none.
-        let split = || {
-            urls.iter()
-                .flat_map(|urls| urls.split_whitespace().map(str::to_owned))
-        };
-        let flags = ("url", "url_file");
-        match (
-            self.on_command_line(flags.0),
-            self.on_command_line(flags.1),
-            file,
-        ) {
-            (true, true, _) => Err(ConfigError::usage(
-                "--url and --url-file: give only one of them",
-            )),
-            (true, false, _) => Ok(("--url".to_owned(), urls.to_vec())),
-            (false, false, Some(_)) if split().next().is_some() => Err(ConfigError::config(
-                "TASKLOCK_URL and TASKLOCK_URL_FILE: set only one of them",
-            )),
-            (false, _, Some(file)) => self.urls_of_file(file),
-            (false, _, None) => Ok(("TASKLOCK_URL".to_owned(), split().collect())),
+        if let Some(file) = file.filter(|_| self.store_by_file()) {
+            return self.urls_of_file(file);
         }
+        let urls = match (self.source("url"), self.source("url_file")) {
+            (Source::Flag, Source::Flag) => {
+                let text = "--url and --url-file: give only one of them";
+                return Err(ConfigError::usage(text));
+            }
+            (Source::Variable, Source::Variable) => {
+                let text = "TASKLOCK_URL and TASKLOCK_URL_FILE: set only one of them";
+                return Err(ConfigError::config(text));
+            }
+            (Source::Flag, _) => urls.to_vec(),
+            // In a variable several URLs are separated by spaces.
+            (Source::Variable, _) => urls
+                .iter()
+                .flat_map(|urls| urls.split_whitespace().map(str::to_owned))
+                .collect(),
+            (Source::File(value), _) => value.texts.clone(),
+            (Source::Default, _) => Vec::new(),
+        };
+        Ok((self.label("url"), urls))
+    }
+
+    /// Whether it is `url-file` that names the store.
+    pub(super) fn store_by_file(&self) -> bool {
+        self.source("url_file").rank() < self.source("url").rank()
     }
 
     fn urls_of_file(&self, path: &Path) -> Result<(String, Vec<String>), ConfigError> {
-        let flag = if self.in_environment("url_file") {
-            "TASKLOCK_URL_FILE"
-        } else {
-            "--url-file"
-        };
+        let label = self.label("url_file");
         let path_text = path.display();
         let text = fs::read_to_string(path).map_err(|error| {
             ConfigError::config(format!(
-                "{flag}: cannot read {path_text}: {}",
+                "{label}: cannot read {path_text}: {}",
                 plain(&error)
             ))
         })?;
         let urls: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
         if urls.is_empty() {
             return Err(ConfigError::config(format!(
-                "{flag}: {path_text} holds no URL"
+                "{label}: {path_text} holds no URL"
             )));
         }
-        Ok((format!("{flag} {path_text}"), urls))
+        Ok((format!("{label} {path_text}"), urls))
     }
 }

@@ -19,12 +19,13 @@ impl Reader<'_> {
         if terms.fit() {
             return Ok(terms);
         }
-        // Whoever set one of them on the command line can mend it there.
+        // Whoever set one of them on the command line can mend it there; and so on.
         let given = ["ttl", "kill_after", "store_timeout"];
-        let flag = given.iter().find(|id| self.on_command_line(id));
-        let variable = given.iter().find(|id| self.in_environment(id));
-        let id = flag.or(variable).unwrap_or(&"ttl");
-        Err(self.wrong(id, &no_room(terms, kill_after, store_timeout)))
+        let id = given.iter().min_by_key(|id| self.source(id).rank());
+        Err(self.wrong(
+            id.unwrap_or(&"ttl"),
+            &no_room(terms, kill_after, store_timeout),
+        ))
     }
 }
 

@@ -12,8 +12,8 @@ use crate::cli;
 use crate::log::Format;
 use crate::message::{escape, hide_urls};
 
-/// The format of the line that says why there are no settings.
-pub(super) fn wanted_format(arguments: &[OsString]) -> Format {
+/// The format of the line that says why there are no settings, but for what a file says.
+pub(super) fn wanted_format(arguments: &[OsString]) -> Option<Format> {
     let variable = env::var_os("TASKLOCK_LOG_FORMAT");
     let ours: Vec<&OsString> = arguments.iter().take_while(|word| *word != "--").collect();
     let mut flags = ours.windows(2).filter_map(|pair| {
@@ -24,8 +24,9 @@ pub(super) fn wanted_format(arguments: &[OsString]) -> Format {
         .next_back()
         .or(variable.as_deref().and_then(OsStr::to_str))
     {
-        Some("json") => Format::Json,
-        _ => Format::Text,
+        Some("json") => Some(Format::Json),
+        None | Some("") => None,
+        Some(_) => Some(Format::Text),
     }
 }
 

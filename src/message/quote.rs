@@ -26,6 +26,50 @@ pub fn hide_urls(text: &str) -> String {
     format!("{}…{}", &text[..start], &text[end.unwrap_or(text.len())..])
 }
 
+/// A store URL with `***` for what logs in: user and password before the host,
+/// passwords among the options.
+#[must_use]
+pub fn mask_url(url: &str) -> String {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    let (before, options) = match rest.find('?') {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    // One in a password that should be %40 hides too much rather than too little.
+    let host = match before.rsplit_once('@') {
+        Some((user, host)) => match user.split_once(':') {
+            Some((user, _)) => format!("{user}:{MASK}@{host}"),
+            None => format!("{MASK}@{host}"),
+        },
+        None => before.to_owned(),
+    };
+    let options: Vec<_> = options.split('&').map(mask_option).collect();
+    format!("{scheme}{host}{}", options.join("&"))
+}
+
+/// Whether a store URL has a password in it.
+#[must_use]
+pub fn has_password(url: &str) -> bool {
+    let masked = mask_url(url);
+    let masks = [format!(":{MASK}@"), format!("={MASK}")];
+    masks.iter().any(|mask| masked.contains(mask))
+}
+
+const MASK: &str = "***";
+
+/// `sentinel_password=***`
+fn mask_option(option: &str) -> String {
+    match option.split_once('=') {
+        Some((name, _)) if name.contains("pass") => format!("{name}={MASK}"),
+        // A password with a raw "?" in it: what follows is its rest.
+        _ if option.contains('@') => MASK.to_owned(),
+        _ => option.to_owned(),
+    }
+}
+
 /// An I/O error without its number: `no such file or directory`.
 #[must_use]
 pub fn plain(error: &std::io::Error) -> String {
@@ -50,6 +94,33 @@ mod tests {
         assert_eq!(hide_urls("redis://:secret@h"), "redis://…");
         assert_eq!(hide_urls("it's redis://:secret@h"), "it's redis://…");
         assert_eq!(hide_urls("./backup.sh"), "./backup.sh");
+    }
+
+    #[test]
+    fn a_url_is_shown_without_what_logs_in() {
+        for (url, masked, secret) in [
+            ("redis://h:1/2", "redis://h:1/2", false),
+            ("local:/dir", "local:/dir", false),
+            ("redis://job@h", "redis://***@h", false),
+            ("redis://job:secret@h/2", "redis://job:***@h/2", true),
+            ("redis://:s%40t@h", "redis://:***@h", true),
+            ("redis://:s@t:u@h", "redis://:***@h", true),
+            ("job:secret@h", "job:***@h", true),
+            (
+                "unix:///r.sock?db=1&user=job&pass=secret",
+                "unix:///r.sock?db=1&user=job&pass=***",
+                true,
+            ),
+            (
+                "redis+sentinel://u:p@a,b/m?sentinel_user=s&sentinel_password=s@t",
+                "redis+sentinel://u:***@a,b/m?sentinel_user=s&sentinel_password=***",
+                true,
+            ),
+            ("redis://:se?cret@h", "redis://:se***", false),
+        ] {
+            assert_eq!(mask_url(url), masked);
+            assert_eq!(has_password(url), secret, "{url}");
+        }
     }
 
     #[test]

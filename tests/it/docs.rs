@@ -67,7 +67,7 @@ fn quiet_output_of(words: &[&str], input: &str) -> String {
     out
 }
 
-/// A run (`""`), `status` or `unlock`, with all that clap adds.
+/// A run (`""`) or a subcommand, with all that clap adds.
 fn definition(subcommand: &str) -> clap::Command {
     let mut whole = cli::command();
     whole.build();
@@ -149,6 +149,10 @@ fn agree(what: &str, document: &Words, program: &Words) {
 
 /// A section of the man page as it is shown, each paragraph in one long line.
 fn man_section(name: &str) -> String {
+    man_section_of("man/tasklock.1", name)
+}
+
+fn man_section_of(page: &str, name: &str) -> String {
     let groff = [
         "groff",
         "-man",
@@ -157,7 +161,7 @@ fn man_section(name: &str) -> String {
         "-rLL=3000n",
         "-rHY=0",
     ];
-    let shown = output_of(&groff, &text("man/tasklock.1")).0;
+    let shown = output_of(&groff, &text(page)).0;
     let from = shown
         .find(&format!("\n{name}\n"))
         .unwrap_or_else(|| panic!("the man page has no section {name}; groff shows:\n{shown}"));
@@ -229,12 +233,48 @@ fn the_man_page_has_the_subcommands_and_their_options() {
     let mut program = Words::new();
     for name in subcommands().iter().filter(|name| !name.is_empty()) {
         assert!(section.contains(&format!("tasklock {name}")), "{name}");
-        program.extend(flags(name));
+        // One with a page of its own has its options there.
+        if !file(&format!("man/tasklock-{name}.1")).is_file() {
+            program.extend(flags(name));
+        }
     }
     // The section spares the long form of what OPTIONS has described.
     program.remove("--url");
     program.remove("--help");
     agree("COMMANDS", &named, &program);
+}
+
+#[test]
+fn the_page_of_config_has_the_options_that_it_adds_to_those_of_a_run() {
+    let section = man_section_of("man/tasklock-config.1", "OPTIONS");
+    let tags = section.lines().map(str::trim);
+    let tags: Words = tags
+        .filter(|line| line.starts_with('-'))
+        .filter_map(|line| Some(line.split(' ').next()?.to_owned()))
+        .collect();
+    let added: Words = flags("config").difference(&flags("")).cloned().collect();
+    agree("OPTIONS", &tags, &added);
+    let of_a_run: Words = flags("").difference(&flags("config")).cloned().collect();
+    assert_eq!(of_a_run, ["--version", "-V"].map(str::to_owned).into());
+}
+
+#[test]
+fn the_page_of_the_configuration_file_has_every_key_and_no_others() {
+    let section = man_section_of("man/tasklock.toml.5", "KEYS");
+    let tags = section.lines().filter(|line| {
+        let indent = line.len() - line.trim_start().len();
+        indent == 7 && line.trim().starts_with(|c: char| c.is_ascii_lowercase())
+    });
+    let keys: Words = tags.flat_map(names).collect();
+    let mut program: Words = flags("")
+        .iter()
+        .filter_map(|flag| flag.strip_prefix("--"))
+        .filter(|name| !matches!(*name, "name" | "config" | "nonblock" | "verbose"))
+        .filter(|name| !matches!(*name, "help" | "version"))
+        .map(str::to_owned)
+        .collect();
+    program.insert("allow-readable-secrets".to_owned());
+    agree("KEYS", &keys, &program);
 }
 
 #[test]
@@ -445,11 +485,11 @@ fn the_version_is_the_same_everywhere() {
 }
 
 #[test]
-fn the_man_page_is_clean() {
-    quiet_output_of(
-        &["groff", "-man", "-ww", "-z", "-Tascii"],
-        &text("man/tasklock.1"),
-    );
+fn the_man_pages_are_clean() {
+    for page in ["tasklock.1", "tasklock-config.1", "tasklock.toml.5"] {
+        let groff = ["groff", "-man", "-ww", "-z", "-Tascii"];
+        quiet_output_of(&groff, &text(&format!("man/{page}")));
+    }
 }
 
 #[test]

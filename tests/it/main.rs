@@ -9,6 +9,7 @@
 
 mod cli;
 mod cluster;
+mod config;
 mod docs;
 mod holding;
 mod local_store;

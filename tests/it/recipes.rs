@@ -17,6 +17,7 @@ use crate::support::running::Running;
 use crate::support::scratch::Scratch;
 use crate::support::tasklock::Tasklock;
 
+mod configured;
 mod waiting;
 
 /// The server that the recipes speak of.
@@ -98,6 +99,7 @@ fn the_readme_has_no_recipe_that_is_not_run_here() {
         "backup.service",
         "backup.timer",
         "case",
+        "config",
         "cron",
         "fence",
         "github",
@@ -106,6 +108,7 @@ fn the_readme_has_no_recipe_that_is_not_run_here() {
         "install",
         "kubernetes",
         "migrate",
+        "named",
         "nightly",
         "redis",
         "short",

@@ -303,7 +303,7 @@ fn missing_words_are_asked_for() {
     refused(
         &run(&["statos", "x"]),
         64,
-        &["a subcommand (status, unlock) as the first word"],
+        &["a subcommand (status, unlock, config) as the first word"],
     );
     refused(&run(&["-q", "status", "x"]), 64, &["as the first word"]);
     refused(

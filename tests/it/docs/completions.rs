@@ -26,6 +26,11 @@ fn lines(text: &str) -> Words {
 
 /// What bash offers, without bash-completion.
 fn bash(line: &str) -> Words {
+    bash_under(&[], line)
+}
+
+/// The same, through another program.
+fn bash_under(under: &[&str], line: &str) -> Words {
     let words: Vec<&str> = line.split(' ').collect();
     let script = format!(
         ". {}; COMP_LINE='{line}' COMP_WORDS=({}) COMP_CWORD={} COMP_POINT={}; _tasklock; \
@@ -38,13 +43,20 @@ fn bash(line: &str) -> Words {
         words.len() - 1,
         line.len()
     );
-    lines(&quiet_output_of(&["bash", "-c", &script], ""))
+    let words = [under, &["bash", "-c", &script]].concat();
+    lines(&quiet_output_of(&words, ""))
 }
 
 /// What fish offers.
 fn fish(line: &str) -> Words {
+    fish_under(&[], line)
+}
+
+/// The same, through another program.
+fn fish_under(under: &[&str], line: &str) -> Words {
     let script = format!("source {}; complete -C '{line}'", path("tasklock.fish"));
-    lines(&quiet_output_of(&["fish", "-c", &script], ""))
+    let words = [under, &["fish", "-c", &script]].concat();
+    lines(&quiet_output_of(&words, ""))
 }
 
 /// The specifications that zsh's `_arguments` is given: `--on-lost=[…]:what:(stop continue)`.
@@ -139,7 +151,7 @@ fn each_shell_parses_its_file() {
 }
 
 #[test]
-fn no_file_runs_tasklock() {
+fn the_files_run_tasklock_only_for_the_names_of_the_locks() {
     // Without any PATH a shell that looks for tasklock would say that it is not found.
     for (shell, file) in [
         ("bash", "tasklock.bash"),
@@ -147,10 +159,12 @@ fn no_file_runs_tasklock() {
         ("fish", "tasklock.fish"),
     ] {
         let text = text(&format!("completions/{file}"));
-        assert!(
-            !text.contains("$(tasklock") && !text.contains("(tasklock "),
-            "{shell}"
-        );
+        let names = "command tasklock config --names 2>/dev/null";
+        let rest = text.replacen(names, "", 1);
+        assert_ne!(text, rest, "{shell}");
+        for run in ["$(tasklock", "(tasklock ", "command tasklock", "`tasklock"] {
+            assert!(!rest.contains(run), "{shell} {run}");
+        }
     }
     let script = format!(
         "PATH=/nonexistent; . {}; type -t _tasklock",
@@ -190,6 +204,58 @@ const TYPED: [(&str, &str); 10] = [
         "tasklock --name x -- zz-fruit-stand ",
     ),
 ];
+
+#[test]
+fn each_shell_offers_the_locks_that_have_a_section() {
+    let scratch = Scratch::new();
+    let program = scratch.file("tasklock");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tasklock"), program).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("PATH={}:{path}", scratch.path().display());
+    let sections = "[lock.backup]\n[lock.\"import:eu\"]\n[lock.\"two words\"]\n";
+    let good = scratch.write("good", sections);
+    let bad = scratch.write("bad", "[lock.backup\n");
+    for line in ["--name ", "status ", "unlock ", "config ", "config --name "] {
+        let line = format!("tasklock {line}");
+        for (file, names) in [
+            (&good, &["backup", "import:eu", "two words"][..]),
+            (&bad, &[]),
+        ] {
+            let file = format!("TASKLOCK_CONFIG={}", file.display());
+            let under = ["env", &path, &file];
+            let expected: Words = names.iter().map(|name| (*name).to_owned()).collect();
+            let offered = bash_under(&under, &line);
+            let offered = offered.iter().map(|name| name.replace('\\', ""));
+            let offered = offered.filter(|name| !name.is_empty()).collect();
+            agree(&format!("bash, {line}"), &offered, &expected);
+            let offered = fish_under(&under, &line);
+            let offered = offered.into_iter().filter(|word| !word.starts_with('-'));
+            agree(&format!("fish, {line}"), &offered.collect(), &expected);
+            agree(&format!("zsh, {line}"), &zsh_names(&under), &expected);
+        }
+        let specifications = zsh_specifications(&line);
+        let mut asks = specifications.iter();
+        let option = line.contains("--name");
+        let own = |spec: &&String| spec.contains("--name=") == option;
+        assert!(
+            asks.any(|spec| own(&spec) && spec.ends_with("name:_tasklock_names")),
+            "{line}: {specifications:?}"
+        );
+    }
+}
+
+/// What zsh offers as the names of locks.
+fn zsh_names(under: &[&str]) -> Words {
+    let script = format!(
+        "_arguments() {{ :; }}; words=(tasklock status ''); CURRENT=3; \
+         complete() {{ . {}; }}; complete; \
+         compadd() {{ print -rl -- $names; }}; _tasklock_names",
+        path("_tasklock"),
+    );
+    let words = [under, &["zsh", "-f", "-c", &script]].concat();
+    let names = lines(&quiet_output_of(&words, ""));
+    names.into_iter().filter(|name| !name.is_empty()).collect()
+}
 
 fn executable(path: &Path) {
     fs::write(path, "#!/bin/sh\n").unwrap();
