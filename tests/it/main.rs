@@ -11,6 +11,7 @@ mod cli;
 mod cluster;
 mod config;
 mod docs;
+mod fuzz;
 mod holding;
 mod local_store;
 mod model;

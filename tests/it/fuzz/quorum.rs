@@ -1,0 +1,75 @@
+//! A quorum with one hostile node among three.
+
+use std::time::{Duration, Instant};
+
+use tasklock::store::redis::TlsFiles;
+use tasklock::store::{Acquire, Ask, End, Release, Store};
+
+use super::fuzz;
+use super::hostile::Hostile;
+use super::reply::{garbage, replies};
+use crate::support::redis::Server;
+use crate::support::store::{TIMEOUT, claim, grant, keep, target};
+
+/// The honest nodes: they have served before.
+fn honest() -> [Server; 2] {
+    [Server::start(), Server::start()].map(|server| {
+        let run = server.info("server")["run_id"].clone();
+        server.command(&["SET", "{task_lock:}:node", &format!("{run} 0 0")]);
+        server
+    })
+}
+
+fn open(honest: &[Server; 2], hostile: &Hostile) -> Box<dyn Store> {
+    let [one, other] = honest.each_ref().map(Server::url);
+    let urls = format!("{one} redis://{} {other}", hostile.place());
+    target(&urls, &TlsFiles::default()).open("task_lock:")
+}
+
+#[test]
+fn a_hostile_node_cannot_fake_a_grant() {
+    let honest = honest();
+    fuzz("quorum", replies(), |replies| {
+        let mine = claim("held", "root@h");
+        for server in &honest {
+            server.command(&["DEL", "{task_lock:held}:st"]);
+            server.command(&["SET", "task_lock:held", "1", "PX", "60000"]);
+        }
+        let timeout = Duration::from_millis(200);
+        let hostile = Hostile::start(replies);
+        let start = Instant::now();
+        let answer = open(&honest, &hostile).acquire(&mine, Ask::default(), timeout);
+        if start.elapsed() > timeout * 2 + Duration::from_secs(5) {
+            return Err(format!("it took {:?}", start.elapsed()));
+        }
+        match answer {
+            Ok(Acquire::Granted(grant)) => Err(format!("{grant:?} of a lock that is held")),
+            Ok(_) => Ok(()),
+            Err(error) => super::fit_to_read(&error.text),
+        }
+    });
+}
+
+#[test]
+fn a_node_that_talks_nonsense_prevents_nothing() {
+    let honest = honest();
+    fuzz("quorum_nonsense", garbage(), |replies| {
+        for server in &honest {
+            server.command(&["DEL", "{task_lock:free}:st", "task_lock:free"]);
+        }
+        let hostile = Hostile::start(replies);
+        let mut store = open(&honest, &hostile);
+        let mine = claim("free", "root@h");
+        let start = Instant::now();
+        let granted = grant(&mut *store, &mine);
+        keep(&mut *store, &mine, &granted);
+        let released = store.release(&mine, End::Failed, TIMEOUT);
+        if start.elapsed() > Duration::from_secs(10) {
+            return Err(format!("it took {:?}", start.elapsed()));
+        }
+        match released {
+            Ok(Release::Released) if granted.fence.0 < 1 << 53 => Ok(()),
+            other => Err(format!("{granted:?}, {other:?}")),
+        }
+    });
+}
