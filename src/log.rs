@@ -137,7 +137,13 @@ impl Writer {
 
 /// One line of an error that ends the program before there is a lock to speak of.
 pub fn fail(text: &str, format: Format) {
-    let log = Log::new(String::new(), format, Level::Error);
+    let log = Log {
+        name: String::new(),
+        format,
+        level: Level::Error,
+        // Nothing is held up by a reader that takes its time: no need of a thread.
+        writer: OnceCell::from(None),
+    };
     log.say(&Message::Failed(text.to_owned()));
 }
 

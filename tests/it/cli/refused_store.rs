@@ -64,7 +64,7 @@ fn wrong_urls_are_refused_by_the_name_of_where_they_came_from() {
     }
     site.refuses(job().url(""), 78, &["--url: the store URL is empty"]);
     site.refuses(
-        job().url("redis://:secret@h redis://h"),
+        job().args(["--url", "redis://:secret@h redis://h"]),
         78,
         &["--url: ", "white space"],
     );
