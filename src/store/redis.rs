@@ -306,7 +306,8 @@ impl RedisStore {
             mark: None,
             args: &args,
         };
-        let (answer, ticket) = self.step(&script, limit, answer::acquire)?;
+        let (answer, ticket) =
+            self.step(&script, limit, |words| answer::acquire(words, claim.slots))?;
         Ok(self.acquired(claim, answer, ticket))
     }
 

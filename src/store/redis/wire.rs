@@ -30,6 +30,10 @@ use crate::store::StoreError;
 /// for each place of a lock, of which there are at most 1000.
 const ANSWER_MAX: usize = 5 * 1024 * 1024;
 
+/// The most lines of an answer that we read: each value has one or two, and takes far more room
+/// than it has bytes. Our scripts answer with less than 20 for each place.
+const LINES_MAX: usize = 64 * 1024;
+
 /// Why a connection is of no use any more.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -293,6 +297,7 @@ impl Connection {
         let mut source = Source {
             stream: &mut self.stream,
             room: ANSWER_MAX,
+            lines: LINES_MAX,
             fault: None,
         };
         let parsed = self.parser.parse_value(&mut source);
@@ -321,13 +326,14 @@ pub(super) fn error_text(error: &redis::ServerError) -> String {
 struct Source<'a> {
     stream: &'a mut Stream,
     room: usize,
+    lines: usize,
     fault: Option<Fault>,
 }
 
 impl Read for Source<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let room = buffer.len().min(self.room);
-        if room == 0 {
+        if room == 0 || self.lines == 0 {
             // No fault of the connection: an answer that long is not one of ours.
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -337,7 +343,9 @@ impl Read for Source<'_> {
                 Ok(0)
             }
             Ok(count) => {
+                let ends = buffer[..count].iter().filter(|byte| **byte == b'\n');
                 self.room -= count;
+                self.lines = self.lines.saturating_sub(ends.count());
                 Ok(count)
             }
             Err(error) => {

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
-use proptest::strategy::Union;
+use proptest::sample::select;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::{Serialize, Serializer};
 
@@ -75,7 +75,12 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
 
 /// One of these words.
 pub(super) fn word(words: &[&str]) -> impl Strategy<Value = Bytes> + use<> {
-    Union::new(words.iter().map(|word| Just(Bytes::from(*word))))
+    select(
+        words
+            .iter()
+            .map(|word| Bytes::from(*word))
+            .collect::<Vec<_>>(),
+    )
 }
 
 pub(super) fn random(most: usize) -> impl Strategy<Value = Bytes> {
