@@ -120,6 +120,11 @@ fn files_of(corpus: &Path) -> Vec<PathBuf> {
 
 /// An error as people read it: one line that tells no password.
 fn fit_to_read(text: &str) -> Result<(), String> {
+    one_line(text)?;
+    without_secret(text)
+}
+
+fn one_line(text: &str) -> Result<(), String> {
     if text.chars().any(char::is_control) {
         return Err(format!(
             "more than one line, or control characters: {text:?}"
@@ -128,7 +133,7 @@ fn fit_to_read(text: &str) -> Result<(), String> {
     if text.trim().is_empty() {
         return Err("an error without words".to_owned());
     }
-    without_secret(text)
+    Ok(())
 }
 
 fn without_secret(text: &str) -> Result<(), String> {

@@ -8,7 +8,7 @@ use proptest::sample::select;
 use super::bytes::Bytes;
 use super::hostile::{Hostile, Reply, Then};
 use super::reply::replies;
-use super::{fuzz, without_secret};
+use super::{SECRET, fuzz, without_secret};
 use crate::support::scratch::Scratch;
 use crate::support::tasklock::Tasklock;
 
@@ -20,7 +20,7 @@ const HANGS: Duration = Duration::from_secs(15);
 const URLS: &[&str] = &[
     "redis://:S3cr3t@HERE",
     "redis://HERE",
-    "redis+sentinel://:S3cr3t@HERE/m",
+    "redis+sentinel://:S3cr3t@HERE/m?sentinel_password=S3cr3t",
     "redis+cluster://HERE",
     "rediss://:S3cr3t@HERE",
 ];
@@ -86,8 +86,10 @@ fn check(url: &str, how: &str, replies: &[Reply]) -> Result<(), String> {
             .args(["--store-timeout", "300ms", "--url", &url, "a"]),
     };
     let done = it.run();
-    without_secret(&done.stdout)?;
-    without_secret(&done.stderr)?;
+    if url.contains(SECRET) {
+        without_secret(&done.stdout)?;
+        without_secret(&done.stderr)?;
+    }
     if done.elapsed > HANGS {
         return Err(format!("it took {:?}: {done}", done.elapsed));
     }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use tasklock::store::redis::TlsFiles;
 use tasklock::store::{Acquire, Ask, End, Release, Store};
 
-use super::fuzz;
 use super::hostile::Hostile;
 use super::reply::{garbage, replies};
+use super::{fuzz, one_line};
 use crate::support::redis::Server;
 use crate::support::store::{TIMEOUT, claim, grant, keep, target};
 
@@ -45,7 +45,7 @@ fn a_hostile_node_cannot_fake_a_grant() {
         match answer {
             Ok(Acquire::Granted(grant)) => Err(format!("{grant:?} of a lock that is held")),
             Ok(_) => Ok(()),
-            Err(error) => super::fit_to_read(&error.text),
+            Err(error) => one_line(&error.text),
         }
     });
 }

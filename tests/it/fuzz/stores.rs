@@ -2,61 +2,96 @@
 
 use std::time::{Duration, Instant};
 
+use tasklock::exit::Skip;
+use tasklock::message::Message;
 use tasklock::store::redis::TlsFiles;
-use tasklock::store::{Acquire, Ask, End, Fence, Grant, StoreError, Unlock};
+use tasklock::store::{Acquire, Ask, End, Fence, Grant, Loss, Refresh, StoreError, Unlock};
 
 use super::hostile::{Hostile, Reply};
 use super::reply::replies;
-use super::{fit_to_read, fuzz};
+use super::{SECRET, fit_to_read, fuzz, one_line};
 use crate::support::store::{IN_LINE, claim, name, target};
 use crate::support::tls::Certificates;
 
 /// The bound of a request.
-const TIMEOUT: Duration = Duration::from_millis(100);
+const TIMEOUT: Duration = Duration::from_millis(40);
 /// What a busy machine adds to it.
 const LATE: Duration = Duration::from_secs(5);
 
-/// What the answers come to; `None` for what only its error tells.
-type Answer<T> = Result<T, StoreError>;
-
 /// Asks for all there is to ask for on the store of `url`.
 fn ask_all(hostile: &Hostile, url: &str, tls: &TlsFiles) -> Result<(), String> {
-    let url = url.replace("HERE", &hostile.place());
-    let target = target(&url, tls);
+    let target = target(&url.replace("HERE", &hostile.place()), tls);
     let mine = claim("a", "root@h");
     let last = Grant {
         fence: Fence(7),
         end_ms: 8,
         slot: 0,
     };
+    let check = Check {
+        has_secret: url.contains(SECRET),
+    };
     for ask in [Ask::default(), IN_LINE] {
         let mut store = target.open("task_lock:");
-        if let Acquire::Granted(grant) =
-            timed(|| store.acquire(&mine, ask, TIMEOUT))?.unwrap_or(Acquire::Withdrawn)
-        {
-            if !hostile.granted() {
+        match check.timed(|| store.acquire(&mine, ask, TIMEOUT))? {
+            Some(Acquire::Granted(grant)) if !hostile.granted() => {
                 return Err(format!("{grant:?} out of what is none"));
             }
+            Some(answer) => check.told(answer)?,
+            None => {}
         }
-        timed(|| store.refresh(&mine, &last, TIMEOUT))?;
-        timed(|| store.release(&mine, End::Failed, TIMEOUT))?;
-        timed(|| store.inspect(&name("a"), TIMEOUT))?;
-        timed(|| store.unlock(&name("a"), Unlock::Force, "root@h", TIMEOUT))?;
+        if let Some(Refresh::Lost(Loss::TakenOver(held))) =
+            check.timed(|| store.refresh(&mine, &last, TIMEOUT))?
+        {
+            check.told(Acquire::Held(held))?;
+        }
+        check.timed(|| store.release(&mine, End::Failed, TIMEOUT))?;
+        check.timed(|| store.inspect(&name("a"), TIMEOUT))?;
+        check.timed(|| store.unlock(&name("a"), Unlock::Force, "root@h", TIMEOUT))?;
     }
     Ok(())
 }
 
-/// The answer, if it came in time and any error is fit to read.
-fn timed<T>(ask: impl FnOnce() -> Answer<T>) -> Result<Option<T>, String> {
-    let start = Instant::now();
-    let answer = ask();
-    if start.elapsed() > TIMEOUT + LATE {
-        return Err(format!("it took {:?}", start.elapsed()));
+/// What is looked at in answers.
+struct Check {
+    /// The URL has a password, which the server may repeat.
+    has_secret: bool,
+}
+
+impl Check {
+    /// The answer, if it came in time; an error that did, if it is fit to read.
+    fn timed<T>(&self, ask: impl FnOnce() -> Result<T, StoreError>) -> Result<Option<T>, String> {
+        let start = Instant::now();
+        let answer = ask();
+        if start.elapsed() > TIMEOUT + LATE {
+            return Err(format!("it took {:?}", start.elapsed()));
+        }
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.text.len() > 2000 => Err(format!("too long: {error}")),
+            Err(error) => self.read(&error.text).map(|()| None),
+        }
     }
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.text.len() > 2000 => Err(format!("too long: {error}")),
-        Err(error) => fit_to_read(&error.text).map(|()| None),
+
+    /// What people are told of an answer.
+    fn told(&self, answer: Acquire) -> Result<(), String> {
+        let message = match answer {
+            Acquire::Held(held) => Message::Skipped(Skip::Held(held)),
+            Acquire::Queued(queued) => Message::Waiting { queued, left: None },
+            Acquire::Reserved { first } => Message::Skipped(Skip::Reserved(first)),
+            Acquire::CoolingDown { remaining } => Message::Skipped(Skip::CoolingDown(remaining)),
+            Acquire::Done(done) => Message::Skipped(Skip::AlreadyDone(done)),
+            Acquire::Granted(_) | Acquire::Withdrawn => return Ok(()),
+        };
+        // As data it needs no words, but must not panic either.
+        drop(message.fields());
+        self.read(&message.text("a"))
+    }
+
+    fn read(&self, text: &str) -> Result<(), String> {
+        match self.has_secret {
+            true => fit_to_read(text),
+            false => one_line(text),
+        }
     }
 }
 
