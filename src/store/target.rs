@@ -213,6 +213,12 @@ fn unix(text: &str) -> Result<Server, String> {
         return Err(format!("the unix URL takes an absolute path, write {form}"));
     }
     let (mut user, mut password) = credentials(&url)?;
+    // A raw "/" in a password begins the path too early, which is told.
+    if (user.is_some() || password.is_some()) && url.path().contains('@') {
+        return Err(format!(
+            "the unix URL has an \"@\" in its path; write {form}, special characters as %XX"
+        ));
+    }
     let mut number = 0;
     for option in url
         .query()
