@@ -214,7 +214,9 @@ fn unix(text: &str) -> Result<Server, String> {
     }
     let (mut user, mut password) = credentials(&url)?;
     // A raw "/" in a password begins the path too early, which is told.
-    if (user.is_some() || password.is_some()) && url.path().contains('@') {
+    let (_, rest) = text.split_once("://").unwrap_or_default();
+    let has_login = !rest.is_empty() && !rest.starts_with('/');
+    if has_login && url.path().contains('@') {
         return Err(format!(
             "the unix URL has an \"@\" in its path; write {form}, special characters as %XX"
         ));
