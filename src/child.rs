@@ -30,7 +30,7 @@ pub struct Start<'a> {
     /// The command and its arguments.
     pub command: &'a [OsString],
     /// Variables to set, or to remove where there is no value.
-    pub environment: Vec<(&'static str, Option<String>)>,
+    pub environment: Vec<(&'static str, Option<OsString>)>,
     /// Which process group it runs in.
     pub group: Group,
     /// What becomes of it when tasklock is killed.

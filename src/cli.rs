@@ -1,6 +1,20 @@
 //! The command line: declarations only. What the values mean is config.rs' business.
 
+mod acquire;
 pub mod config;
+mod doctor;
+mod history;
+mod list;
+mod status;
+mod token;
+mod unlock;
+
+pub use acquire::AcquireArgs;
+pub use history::HistoryArgs;
+pub use list::ListArgs;
+pub use status::StatusArgs;
+pub use token::{CheckArgs, FormArgs, RefreshArgs, TokenArgs};
+pub use unlock::UnlockArgs;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,6 +23,7 @@ use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Args, Command, ValueHint};
 
 use self::config::ConfigArgs;
+pub use doctor::DoctorArgs;
 
 /// The definition of the command line: a run, unless a subcommand word comes first.
 ///
@@ -18,19 +33,42 @@ use self::config::ConfigArgs;
 pub fn command() -> Command {
     let status = Command::new(STATUS)
         .about("Say whether a lock is free (exit 0) or held, and by whom (exit 75)")
-        .defer(with_arguments::<LockArgs>);
+        .defer(with_arguments::<StatusArgs>);
+    let list = Command::new(LIST)
+        .about("List all locks: who holds them, who waits, how the last run ended")
+        .defer(with_arguments::<ListArgs>);
+    let history = Command::new(HISTORY)
+        .about("Show the last runs of a lock, how long they took and how they ended")
+        .defer(with_arguments::<HistoryArgs>);
     let unlock = Command::new(UNLOCK)
-        .about("Ask the holder of a lock to stop and release it")
+        .about("Ask the holder of a lock to stop, and wait until it has released the lock")
         .defer(with_arguments::<UnlockArgs>);
     let config = Command::new(CONFIG)
         .about("Show the settings of a lock and where they come from, and check the configuration")
         .defer(with_arguments::<ConfigArgs>);
+    let doctor = Command::new(DOCTOR)
+        .about("Look at the store as a run would find it, and say what to do about it")
+        .defer(with_arguments::<DoctorArgs>);
+    let acquire = Command::new(ACQUIRE)
+        .about("Take a lock and leave it held, from one step of a job to another")
+        .defer(with_arguments::<AcquireArgs>);
+    let refresh = Command::new(REFRESH)
+        .about("Let the lease of a lock that is held by its token run from now")
+        .defer(with_arguments::<RefreshArgs>);
+    let release = Command::new(RELEASE)
+        .about("Give back a lock that is held by its token")
+        .defer(with_arguments::<TokenArgs>);
+    let check = Command::new(CHECK)
+        .about("Say whether a lock is still held (exit 0) or not any more (exit 79)")
+        .defer(with_arguments::<CheckArgs>);
     let command = Command::new("tasklock")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Run a command while holding a lock, on this host or across hosts through Redis")
         .override_usage(
             "tasklock [OPTIONS] --name NAME [--] COMMAND [ARG]...\n       \
-             tasklock status|unlock|config [OPTIONS] NAME",
+             tasklock status|list|history|unlock [OPTIONS] [NAME]\n       \
+             tasklock acquire|refresh|release|check [OPTIONS] NAME\n       \
+             tasklock config|doctor [OPTIONS] [NAME]",
         )
         .after_help(
             "Exit status: that of COMMAND; 75 skipped (-E changes it); 79 the lock was lost; \
@@ -44,7 +82,9 @@ pub fn command() -> Command {
         // As in flock and timeout, the last of a repeated option counts.
         .args_override_self(true)
         .max_term_width(100);
-    with_arguments::<RunArgs>(command).subcommands([status, unlock, config])
+    with_arguments::<RunArgs>(command).subcommands([
+        status, list, history, unlock, acquire, refresh, release, check, config, doctor,
+    ])
 }
 
 /// `command` with the arguments that `T` declares, and its own description.
@@ -55,10 +95,24 @@ fn with_arguments<T: Args>(command: Command) -> Command {
 
 /// The subcommand that looks at a lock.
 pub const STATUS: &str = "status";
+/// The subcommand that takes a lock and leaves it held.
+pub const ACQUIRE: &str = "acquire";
+/// The subcommand that lets its lease run from now.
+pub const REFRESH: &str = "refresh";
+/// The subcommand that gives it back.
+pub const RELEASE: &str = "release";
+/// The subcommand that asks whether it is still held.
+pub const CHECK: &str = "check";
+/// The subcommand that lists all locks.
+pub const LIST: &str = "list";
+/// The subcommand that shows the last runs of a lock.
+pub const HISTORY: &str = "history";
 /// The subcommand that frees the lock of somebody else.
 pub const UNLOCK: &str = "unlock";
 /// The subcommand that shows the settings.
 pub const CONFIG: &str = "config";
+/// The subcommand that looks at the store.
+pub const DOCTOR: &str = "doctor";
 
 /// The arguments of a run.
 #[derive(Debug, Args)]
@@ -136,6 +190,10 @@ pub struct RunOptions {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub replicas: Option<String>,
 
+    /// How many runs are remembered, 0 to 200 [default: 100]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub history: Option<String>,
+
     /// Start after a random delay up to this [default: 0]
     #[arg(long, value_name = "DUR", allow_negative_numbers = true)]
     pub jitter: Option<String>,
@@ -185,7 +243,7 @@ pub struct RunOptions {
     )]
     pub holder: Option<String>,
 
-    /// Write one JSON line with the outcome to FILE
+    /// Write one JSON line with the outcome to FILE, or to the open descriptor fd:N
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path())]
     pub report: Option<PathBuf>,
 
@@ -262,18 +320,6 @@ pub struct StoreArgs {
     /// The key of our own certificate
     #[arg(long, value_name = "FILE", env = "TASKLOCK_TLS_KEY", hide_env_values = true, value_hint = ValueHint::FilePath, value_parser = path())]
     pub tls_key: Option<PathBuf>,
-}
-
-/// The arguments of `unlock`.
-#[derive(Debug, Args)]
-pub struct UnlockArgs {
-    /// Which lock.
-    #[command(flatten)]
-    pub lock: LockArgs,
-
-    /// Free it now, though the old job may run on until its next refresh
-    #[arg(long)]
-    pub force: bool,
 }
 
 /// A lock, for the subcommands that look at one.

@@ -1,16 +1,32 @@
 //! From arguments and environment to validated settings. No clap type leaves here.
 
+mod acquire;
+mod doctor;
 mod effective;
+mod export;
 mod files;
+mod history;
+mod list;
 mod reader;
 mod run;
+mod status;
 mod store;
 mod terms;
+mod token;
+mod unlock;
 mod usage;
 
+pub use acquire::Acquire;
+pub use doctor::Doctor;
 pub use effective::{Effective, Setting};
+pub use export::Change;
+pub use history::History;
+pub use list::{List, Listing};
 pub use run::Run;
-pub use store::Lock;
+pub use status::{Status, View};
+pub use store::{Lock, Place};
+pub use token::{Form, Owned, Refresh};
+pub use unlock::{Unlock, Way};
 
 use std::ffi::OsString;
 use std::fmt;
@@ -20,10 +36,9 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
 
 use crate::cli::config::ConfigArgs;
-use crate::cli::{self, RunArgs, UnlockArgs};
+use crate::cli::{self, CheckArgs, RunArgs};
 use crate::exit::Code;
 use crate::log::Format;
-use crate::store::Unlock;
 use files::{Files, Named};
 use reader::Reader;
 
@@ -32,19 +47,33 @@ use reader::Reader;
 pub enum Settings {
     /// Run a command under a lock.
     Run(Box<Run>),
-    /// Look at a lock.
-    Status(Lock),
+    /// Look at locks.
+    Status(Status),
+    /// Look at all locks.
+    List(List),
+    /// Look at the past runs of a lock.
+    History(History),
     /// Free the lock of somebody else.
-    Unlock(Lock, Unlock),
+    Unlock(Unlock),
+    /// Take a lock and leave it held.
+    Acquire(Box<Acquire>),
+    /// Let its lease run from now.
+    Refresh(Box<Refresh>),
+    /// Give it back.
+    Release(Box<Owned>),
+    /// Ask whether it is still held, and say so in any case if true.
+    Check(Box<Owned>, bool),
     /// Show the settings.
-    Config(Effective, Form),
+    Config(Effective, Layout),
+    /// Look at the store.
+    Doctor(Box<Doctor>),
     /// `--help` and the like: text for standard output.
     Print(String),
 }
 
 /// How the settings are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum Layout {
     /// As the text of a configuration file.
     Toml,
     /// As JSON.
@@ -115,10 +144,12 @@ fn settings(arguments: &[OsString]) -> Result<Settings, ConfigError> {
         None => (None, &matches),
     };
     let files = Files::read(named_file(matches)?)?;
+    let inherited = subcommand.and_then(token::inherited_name);
     let name = ["name", "operand"].iter().find_map(|id| {
         let name = matches.try_get_one::<String>(id).ok()?;
         name.map(String::as_str)
     });
+    let name = name.or(inherited.as_deref());
     let reader = Reader {
         matches,
         files: &files,
@@ -133,14 +164,15 @@ fn settings(arguments: &[OsString]) -> Result<Settings, ConfigError> {
 fn of_subcommand(subcommand: Option<&str>, reader: Reader<'_>) -> Result<Settings, ConfigError> {
     let matches = reader.matches;
     Ok(match subcommand {
-        Some(cli::UNLOCK) => {
-            let args = arguments_of::<UnlockArgs>(matches)?;
-            let how = if args.force {
-                Unlock::Force
-            } else {
-                Unlock::Ask
-            };
-            Settings::Unlock(reader.lock(args.lock)?, how)
+        Some(cli::LIST) => Settings::List(reader.list(arguments_of(matches)?)?),
+        Some(cli::HISTORY) => Settings::History(reader.history_of(arguments_of(matches)?)?),
+        Some(cli::UNLOCK) => Settings::Unlock(reader.unlock(arguments_of(matches)?)?),
+        Some(cli::ACQUIRE) => Settings::Acquire(Box::new(reader.acquire(arguments_of(matches)?)?)),
+        Some(cli::REFRESH) => Settings::Refresh(Box::new(reader.refresh(arguments_of(matches)?)?)),
+        Some(cli::RELEASE) => Settings::Release(Box::new(reader.owned(arguments_of(matches)?)?)),
+        Some(cli::CHECK) => {
+            let args = arguments_of::<CheckArgs>(matches)?;
+            Settings::Check(Box::new(reader.owned(args.token)?), args.verbose)
         }
         Some(cli::CONFIG) => {
             let args = arguments_of::<ConfigArgs>(matches)?;
@@ -148,10 +180,15 @@ fn of_subcommand(subcommand: Option<&str>, reader: Reader<'_>) -> Result<Setting
                 let names: Vec<_> = reader.files.names().into_iter().collect();
                 return Ok(Settings::Print(names.join("\n")));
             }
-            let form = if args.json { Form::Json } else { Form::Toml };
-            Settings::Config(reader.effective(args)?, form)
+            let layout = if args.json {
+                Layout::Json
+            } else {
+                Layout::Toml
+            };
+            Settings::Config(reader.effective(args)?, layout)
         }
-        Some(_) => Settings::Status(reader.lock(arguments_of(matches)?)?),
+        Some(cli::DOCTOR) => Settings::Doctor(Box::new(reader.doctor(arguments_of(matches)?)?)),
+        Some(_) => Settings::Status(reader.status(arguments_of(matches)?)?),
         None => {
             let args = arguments_of::<RunArgs>(matches)?;
             let name = reader.name(&args.name.unwrap_or_default())?;

@@ -106,6 +106,8 @@ impl Default for Codes {
 pub enum Code {
     /// Done.
     Ok = 0,
+    /// A check found something that a person should look at.
+    Warning = 1,
     /// Wrong usage (EX_USAGE).
     Usage = 64,
     /// The store could not be reached, nothing was run (EX_UNAVAILABLE).
@@ -132,8 +134,9 @@ pub enum Code {
 
 impl Code {
     /// All of them. The documents are held to this list.
-    pub const ALL: [Code; 12] = [
+    pub const ALL: [Code; 13] = [
         Code::Ok,
+        Code::Warning,
         Code::Usage,
         Code::Unavailable,
         Code::Defect,

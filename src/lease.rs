@@ -68,6 +68,15 @@ impl Terms {
             .saturating_add(self.store_timeout.saturating_mul(2))
     }
 
+    /// The longest outage of the store that no job is stopped for, wherever in
+    /// the time between two refreshes it begins.
+    #[must_use]
+    pub fn rides_out(&self) -> Duration {
+        let idle = self.ttl / REFRESHES_PER_TTL;
+        let end = self.kill_after + self.margin + self.drift;
+        self.ttl.saturating_sub(idle + end)
+    }
+
     /// Whether the ttl leaves room for all of it.
     #[must_use]
     pub fn fit(&self) -> bool {
@@ -182,6 +191,12 @@ mod tests {
         assert_eq!(terms.margin, Duration::from_secs(1));
         assert_eq!(terms.drift, Duration::from_millis(1350));
         assert_eq!(terms.store_timeout, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn an_outage_of_half_a_minute_is_ridden_out_by_default() {
+        assert_eq!(terms(60).rides_out(), Duration::from_millis(37_650));
+        assert!(terms(1).rides_out() > Duration::from_millis(200));
     }
 
     #[test]

@@ -29,17 +29,20 @@ pub mod lease;
 pub mod log;
 pub mod message;
 pub mod output;
+pub mod pursuit;
 pub mod report;
 pub mod run;
 pub mod signals;
 pub(crate) mod spawn;
 pub mod store;
 pub mod supervisor;
+pub mod terminal;
 pub mod ui;
+pub mod wall;
 
 use std::ffi::OsString;
 
-use config::{ConfigError, Form, Settings};
+use config::{ConfigError, Layout, Settings};
 use exit::{Code, Ending};
 use log::Format;
 use store::StoreError;
@@ -50,10 +53,17 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> Ending {
         .map_err(anyhow::Error::from)
         .and_then(|settings| match settings {
             Settings::Run(run) => Ok(run::run(&run)),
-            Settings::Status(lock) => commands::status::status(&lock),
-            Settings::Unlock(lock, how) => commands::unlock::unlock(&lock, how),
-            Settings::Config(settings, Form::Toml) => Ok(commands::config::toml(&settings)),
-            Settings::Config(settings, Form::Json) => Ok(commands::config::json(&settings)),
+            Settings::Status(status) => commands::status::status(&status),
+            Settings::List(list) => commands::list::list(&list),
+            Settings::History(history) => commands::history::history(&history),
+            Settings::Unlock(unlock) => commands::unlock::unlock(&unlock),
+            Settings::Acquire(acquire) => commands::acquire::acquire(&acquire),
+            Settings::Refresh(refresh) => commands::refresh::refresh(&refresh),
+            Settings::Release(owned) => commands::release::release(&owned),
+            Settings::Check(owned, verbose) => commands::check::check(&owned, verbose),
+            Settings::Config(settings, Layout::Toml) => Ok(commands::config::toml(&settings)),
+            Settings::Config(settings, Layout::Json) => Ok(commands::config::json(&settings)),
+            Settings::Doctor(doctor) => Ok(commands::doctor::doctor(&doctor)),
             Settings::Print(text) => {
                 text.trim_end().lines().for_each(output::line);
                 Ok(Code::Ok.into())

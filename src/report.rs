@@ -58,6 +58,15 @@ impl Destination {
     /// # Errors
     /// Why it cannot.
     pub fn check(path: &Path) -> io::Result<Destination> {
+        if let Some(fd) = inherited(path)? {
+            let stream = duplicate(fd)?;
+            // A process that the command leaves behind would keep a reader waiting for the
+            // end. The standard streams are the command's, too.
+            if fd > 2 {
+                close_on_exec(fd)?;
+            }
+            return Ok(Destination::Stream(stream));
+        }
         if let Some(fd) = open_already(path) {
             return duplicate(fd).map(Destination::Stream);
         }
@@ -113,6 +122,19 @@ impl Destination {
     }
 }
 
+/// The descriptor of `fd:N`, which our caller opened for the report.
+fn inherited(path: &Path) -> io::Result<Option<RawFd>> {
+    let Some(number) = path.to_str().and_then(|path| path.strip_prefix("fd:")) else {
+        return Ok(None);
+    };
+    match number.parse() {
+        Ok(fd) if fd >= 0 => Ok(Some(fd)),
+        _ => Err(io::Error::other(
+            "fd: takes the number of an open descriptor, as in fd:3 (./fd: is a file)",
+        )),
+    }
+}
+
 /// The descriptor that a path like /dev/stderr stands for. It may lead to a
 /// regular file, which is then to be written on, not replaced.
 fn open_already(path: &Path) -> Option<RawFd> {
@@ -133,9 +155,22 @@ fn open_already(path: &Path) -> Option<RawFd> {
 #[allow(unsafe_code)]
 fn duplicate(fd: RawFd) -> io::Result<File> {
     // SAFETY: fcntl takes any number, and answers EBADF to one that is not open.
+    let flags = Errno::result(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
+    if flags & libc::O_ACCMODE == libc::O_RDONLY {
+        return Err(io::Error::other("that descriptor is open for reading only"));
+    }
+    // SAFETY: as above.
     let fd = Errno::result(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) })?;
     // SAFETY: the descriptor is new, and nobody else's.
     Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// Keeps `fd` from the command.
+#[allow(unsafe_code)]
+fn close_on_exec(fd: RawFd) -> io::Result<()> {
+    // SAFETY: the descriptor is open, and stays so.
+    let done = unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) };
+    Errno::result(done).map(drop).map_err(io::Error::from)
 }
 
 fn directory_of(path: &Path) -> &Path {

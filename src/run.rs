@@ -1,11 +1,11 @@
 //! A run, from the claim to the outcome: the loop that performs what the supervisor decides.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::iter;
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -17,18 +17,16 @@ use crate::config::{ConfigError, Run};
 use crate::exit::{ChildStatus, Ending, Outcome, Skip};
 use crate::identity::user_at_host;
 use crate::inbox::{Inbox, Incoming, Post};
-use crate::keeper::{Keeper, Request, Timeouts};
+use crate::keeper::Timeouts;
 use crate::log::Log;
 use crate::message::{Message, hide_urls, plain, show_path, skip_word};
+use crate::pursuit::{CHAIN, Pursuit, ancestors, chain};
 use crate::report::{Destination, Report};
 use crate::signals::{Signal, Signals};
 use crate::store::target::Distance;
-use crate::store::{Claim, End, Grant, Holder, Queued, Token, random_hex};
-use crate::supervisor::{Action, Answer, Event, OnLost, Plan, Supervisor};
-use crate::ui::WaitingLine;
+use crate::store::{Claim, Grant, Holder, Lasts, Queued, Token, random_hex};
+use crate::supervisor::{Action, Event, OnLost, Plan, Supervisor};
 
-/// The holders that a job descends from, the outermost first.
-const CHAIN: &str = "TASKLOCK_CHAIN";
 /// How much of a command's name is shown to others.
 const COMMAND_MAX_CHARS: usize = 120;
 
@@ -78,17 +76,11 @@ fn attempt(run: &Run, log: &Log) -> Result<Ending> {
 /// Everything that a run has in hand.
 struct Work<'a> {
     run: &'a Run,
-    claim: Claim,
-    log: &'a Log,
     inbox: Inbox,
-    post: Post,
     supervisor: Supervisor,
-    keeper: Keeper,
-    timeouts: Timeouts,
+    pursuit: Pursuit<'a>,
     group: Group,
     child: Option<Child>,
-    /// Once we wait; with the line that says so at a terminal.
-    waiting: Option<Option<WaitingLine>>,
 }
 
 impl<'a> Work<'a> {
@@ -107,6 +99,8 @@ impl<'a> Work<'a> {
             min_hold: run.min_hold,
             once: run.once.clone(),
             replicas: run.replicas,
+            history: run.history,
+            lasts: Lasts::Process,
         };
         let timeouts = Timeouts {
             acquire: run.lock.store_timeout,
@@ -120,17 +114,10 @@ impl<'a> Work<'a> {
         } else {
             Group::Own
         };
-        let target = &run.lock.target;
-        let store = target.open(&run.lock.key_prefix);
-        let distance = match target.distance() {
-            // Replicas have to be waited for.
-            Distance::Near if run.replicas > 0 => Distance::Far,
-            distance => distance,
-        };
-        let keeper = Keeper::new((store, distance), claim.clone(), timeouts, post.clone());
+        let pursuit = Pursuit::new((&run.lock, claim), log, timeouts, post);
         let supervisor = Supervisor::new(Plan {
             terms: run.terms,
-            unending: distance == Distance::Here,
+            unending: run.lock.target.distance() == Distance::Here,
             wait: run.wait,
             reach_for: run.lock.store_timeout,
             delay: random_below(run.jitter)?,
@@ -139,25 +126,15 @@ impl<'a> Work<'a> {
             stop_signal: run.stop_signal,
             max_runtime: run.max_runtime,
             shares_terminal,
-            ancestors: chain()
-                .iter()
-                .flat_map(|ids| ids.split(','))
-                .map(str::to_owned)
-                .collect(),
+            ancestors: ancestors(),
         });
-        let child = None;
         Ok(Work {
             run,
-            claim,
-            log,
             inbox,
-            post,
             supervisor,
-            keeper,
-            timeouts,
+            pursuit,
             group,
-            child,
-            waiting: None,
+            child: None,
         })
     }
 
@@ -174,7 +151,7 @@ impl<'a> Work<'a> {
                 continue;
             };
             if let Event::Answer(_) = event {
-                self.keeper.answered();
+                self.pursuit.answered();
             }
             for action in self.supervisor.handle(clock::now(), event) {
                 if let Action::Finish(outcome) = action {
@@ -188,7 +165,7 @@ impl<'a> Work<'a> {
     fn wait(&mut self) -> Result<Vec<Event>> {
         let wake = self.supervisor.next_wake();
         let bell = if self.supervisor.listens() {
-            self.keeper.bell()
+            self.pursuit.bell()
         } else {
             None
         };
@@ -204,17 +181,8 @@ impl<'a> Work<'a> {
 
     /// Does one thing, and says what came of it if that is known at once.
     fn perform(&mut self, action: Action) -> Option<Event> {
-        if matches!(action, Action::Spawn { .. } | Action::Say(_)) {
-            // What is written now must not mix with the line of a waiter. One who
-            // goes on waiting after it says so anew.
-            self.waiting = None;
-        }
+        self.pursuit.perform(&action);
         match action {
-            Action::Acquire(ask) => self.keeper.send(Request::Acquire(ask)),
-            Action::Wait { queued, until } => self.waits(queued, until),
-            Action::Refresh => self.keeper.send(Request::Refresh),
-            Action::Release(end) => self.keeper.send(Request::Release(end)),
-            Action::Withdraw => self.withdraw(),
             Action::Spawn { grant } => return Some(self.spawn(grant)),
             Action::Forward(signal) => self.child.iter().for_each(|child| child.forward(signal)),
             Action::StopTree(signal) => {
@@ -228,80 +196,35 @@ impl<'a> Work<'a> {
                     .for_each(|child| child.signal_tree(Signal::KILL));
             }
             Action::StopSelf => self.child.iter().for_each(Child::stop_along),
-            Action::Say(message) => self.log.say(&message),
-            // Taken out by the loop.
-            Action::Finish(_) => {}
+            // The pursuit's, and taken out by the loop.
+            _ => {}
         }
         None
-    }
-
-    /// Takes back a request whose outcome we do not wait for. While the keeper
-    /// is inside one, a short-lived thread with a connection of its own does it.
-    fn withdraw(&mut self) {
-        if !self.keeper.is_busy() {
-            return self.keeper.send(Request::Release(End::Unstarted));
-        }
-        let mut store = self.run.lock.target.open(&self.run.lock.key_prefix);
-        let (claim, timeout, post) = (self.claim.clone(), self.timeouts.acquire, self.post.clone());
-        let work = move || {
-            // Whatever it answers: nobody is left to act on it.
-            let _ = store.release(&claim, End::Unstarted, timeout);
-            post.send(Event::Answer(Answer::Withdrawn));
-        };
-        if thread::Builder::new()
-            .name("withdraw".to_owned())
-            .spawn(work)
-            .is_err()
-        {
-            self.post.send(Event::Answer(Answer::Withdrawn));
-        }
-    }
-
-    /// Tells whoever is there that we wait: a terminal all the time, a log once.
-    fn waits(&mut self, queued: Queued, until: Tick) {
-        let name = self.claim.name.as_str();
-        let waiting = self.waiting.get_or_insert_with(|| {
-            let line = self
-                .log
-                .is_for_people()
-                .then(|| WaitingLine::start(name.to_owned()));
-            let line = line.flatten();
-            if line.is_none() {
-                let left = (until != Tick::NEVER).then(|| until.since(clock::now()));
-                let queued = queued.clone();
-                self.log.say(&Message::Waiting { queued, left });
-            }
-            line
-        });
-        if let Some(line) = waiting {
-            line.show(queued, until);
-        }
     }
 
     fn spawn(&mut self, grant: Option<Grant>) -> Event {
         let chain = chain()
             .into_iter()
-            .chain(grant.map(|_| self.claim.holder.id.clone()));
+            .chain(grant.map(|_| self.pursuit.claim.holder.id.clone()));
         let chain = chain.collect::<Vec<_>>().join(",");
-        let token = grant.map(|_| self.claim.token.as_str().to_owned());
+        let claim = &self.pursuit.claim;
+        let token = grant.map(|_| claim.token.as_str().to_owned());
         let slot = grant.map(|grant| grant.slot.to_string());
         let slot = slot.filter(|_| self.run.slots.is_some());
         let held = if grant.is_some() { "1" } else { "0" };
-        let mut environment = vec![
-            ("TASKLOCK_NAME", Some(self.claim.name.to_string())),
+        let variables = [
+            ("TASKLOCK_NAME", Some(claim.name.to_string())),
             ("TASKLOCK_FENCE", grant.map(|grant| grant.fence.to_string())),
             ("TASKLOCK_TOKEN", token),
             ("TASKLOCK_HELD", Some(held.to_owned())),
             ("TASKLOCK_SLOT", slot),
             (CHAIN, Some(chain).filter(|chain| !chain.is_empty())),
         ];
-        // Runs inside of this one read the same file.
-        if let Some(path) = &self.run.config {
-            environment.push(("TASKLOCK_CONFIG", Some(path.clone())));
-        }
+        let variables = variables.map(|(name, value)| (name, value.map(OsString::from)));
+        let exports = self.run.exports.iter().cloned();
         let start = Start {
             command: &self.run.command,
-            environment,
+            environment: variables.into_iter().chain(exports).collect(),
             group: self.group,
             after_our_death: match self.run.on_lost {
                 OnLost::Stop => AfterOurDeath::Dies,
@@ -330,7 +253,7 @@ impl<'a> Work<'a> {
         let status = outcome.status();
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Report {
-            name: self.claim.name.as_str(),
+            name: self.pursuit.claim.name.as_str(),
             outcome: outcome.word(),
             cause: match outcome {
                 Outcome::Skipped(skip) => Some(skip_word(skip)),
@@ -388,11 +311,6 @@ fn random_below(limit: Duration) -> Result<Duration> {
     }
     let random = getrandom::u64().context("cannot make a random delay")?;
     Ok(limit.mul_f64(random as f64 / u64::MAX as f64))
-}
-
-/// `TASKLOCK_CHAIN` as we inherited it.
-fn chain() -> Option<String> {
-    std::env::var(CHAIN).ok().filter(|chain| !chain.is_empty())
 }
 
 /// Who we are, for whoever is skipped. Of the command the name alone: its

@@ -185,7 +185,7 @@ fn pointers(texts: &[CString]) -> Vec<*const c_char> {
 }
 
 /// Our environment with these variables set, or removed where there is no value.
-pub(crate) fn environment_with(changes: &[(&str, Option<String>)]) -> Vec<OsString> {
+pub(crate) fn environment_with(changes: &[(&str, Option<OsString>)]) -> Vec<OsString> {
     let entry = |name: &[u8], value: &[u8]| OsString::from_vec([name, b"=", value].concat());
     let ours = std::env::vars_os()
         .filter(|(name, _)| !changes.iter().any(|(changed, _)| name == *changed))

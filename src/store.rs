@@ -7,22 +7,27 @@
 
 pub mod local;
 pub mod past;
+pub mod pattern;
 pub mod quorum;
 pub mod redis;
 pub mod target;
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use self::past::{History, PastOutcome, PastRun};
+use self::pattern::Pattern;
 
 /// The longest lock name, in characters.
 const NAME_MAX_CHARS: usize = 200;
 
 /// A valid lock name: 1 to 200 characters, no control characters, no braces
 /// (a brace would move the hash tag that keeps a lock's keys in one Cluster slot).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LockName(String);
 
 impl LockName {
@@ -62,12 +67,38 @@ impl fmt::Display for LockName {
     }
 }
 
+/// The shortest token that a caller may choose: nobody meets it by chance.
+const TOKEN_MIN_CHARS: usize = 8;
+/// The longest: a store keeps the last few of each lock.
+const TOKEN_MAX_CHARS: usize = 128;
+
 /// The proof of holding: 128 random bits as 32 hexadecimal digits, fresh for
-/// every run. Its `Debug` hides it.
+/// every run, or what the caller of `tasklock acquire` chose. Its `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
+    /// A token that the caller chose: 8 to 128 of the characters A-Z a-z 0-9 . _ -
+    /// The scripts keep tokens in lists with commas, blanks and slashes between, `~`
+    /// and `!` before one have a meaning, and the value of a job on the recipe is `1`.
+    ///
+    /// # Errors
+    /// What is wrong with it and what would be right, without the token itself.
+    pub fn chosen(text: &str) -> Result<Token, String> {
+        let form = format!(
+            "a token is {TOKEN_MIN_CHARS} to {TOKEN_MAX_CHARS} of the characters A-Z a-z 0-9 . _ -"
+        );
+        let allowed = |c: char| c.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&c);
+        match text.chars().count() {
+            0 => Err(format!("the token is empty: {form}")),
+            count if !(TOKEN_MIN_CHARS..=TOKEN_MAX_CHARS).contains(&count) => {
+                Err(format!("{form}, this one has {count}"))
+            }
+            _ if !text.chars().all(allowed) => Err(format!("{form}, this one has others")),
+            _ => Ok(Token(text.to_owned())),
+        }
+    }
+
     /// A fresh token.
     ///
     /// # Errors
@@ -76,7 +107,7 @@ impl Token {
         random_hex::<16>().map(Token)
     }
 
-    /// The 32 digits.
+    /// Its characters.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -156,6 +187,21 @@ pub struct Claim {
     /// How many replicas have to acknowledge the grant and each refresh. A store
     /// that has none of its own has no use for it.
     pub replicas: u32,
+    /// How many runs of the lock are remembered after this one, itself among them.
+    pub history: u32,
+    /// What the hold lasts as long as.
+    pub lasts: Lasts,
+}
+
+/// What a hold lasts as long as, where a store can tell the difference. To one
+/// that is asked over a network every hold is a lease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lasts {
+    /// The process that took it.
+    #[default]
+    Process,
+    /// Its ttl: it outlives the process, for whoever has the token (`tasklock acquire`).
+    Lease,
 }
 
 /// What makes a run unnecessary: an earlier one that succeeded. The default: nothing.
@@ -187,18 +233,31 @@ pub struct Ask {
     pub waited: Duration,
 }
 
-/// How a hold ended.
+/// How a hold, or the wait for one, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The run succeeded; this long ago it was asked for.
-    Succeeded {
-        /// From asking for the run to now.
+    /// The run came to an end.
+    Ran {
+        /// What became of it.
+        outcome: PastOutcome,
+        /// How long ago it was asked for.
         waited: Duration,
     },
-    /// It ran, without success.
-    Failed,
-    /// Nothing was run: neither a minimum hold nor an attempt is left of it.
+    /// The command could not be started: neither a minimum hold nor an attempt
+    /// is left of it, but that it happened is remembered.
     Unstarted,
+    /// Nothing is wanted any more, and nothing is left.
+    Withdrawn,
+    /// The same, because the wait ran out: one more run was skipped.
+    Skipped,
+}
+
+impl End {
+    /// Whether the run did what it was started for.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        matches!(self, End::Ran { outcome, .. } if outcome.is_success())
+    }
 }
 
 /// A lock that is held, as the store granted or last confirmed it.
@@ -320,6 +379,31 @@ pub enum Release {
     NotOurs(Option<Held>),
 }
 
+/// The answer to [`Store::check`] and [`Store::extend`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// Whoever has the token holds the lock.
+    Held(Tenure),
+    /// The same, but an administrator asks for the lock; it is not extended.
+    Revoked {
+        /// Who asked.
+        by: String,
+    },
+    /// The token holds nothing (any more). Another has the lock, if `Some`.
+    NotHeld(Option<Held>),
+}
+
+/// A hold, as its token alone finds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tenure {
+    /// The place: 0 unless the lock has several.
+    pub slot: u32,
+    /// How long the lease outlives its last refresh.
+    pub ttl: Duration,
+    /// Until it ends unless it is refreshed. None: it lasts as long as the run that has it.
+    pub remaining: Option<Duration>,
+}
+
 /// The answer to [`Store::inspect`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -327,6 +411,29 @@ pub struct Status {
     pub slots: Vec<Slot>,
     /// How many stand in line. None: the store cannot tell.
     pub waiting: Option<u32>,
+    /// The first of them, at most [`WAITERS_MAX`].
+    pub waiters: Vec<Waiter>,
+    /// The last run that ended, as far as it is remembered.
+    pub last: Option<PastRun>,
+    /// How long ago the last success ended, by the store's clock.
+    pub last_success: Option<Duration>,
+    /// How many runs were skipped since the lock was last granted. A run that
+    /// found its work done already ([`Acquire::Done`]) was not skipped.
+    pub skips: u32,
+}
+
+/// How many of those in line a [`Status`] tells of.
+pub const WAITERS_MAX: usize = 100;
+
+/// Somebody in line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiter {
+    /// Who. None: the store cannot tell.
+    pub holder: Option<Holder>,
+    /// 1 is next.
+    pub place: u32,
+    /// How long it has stood there, by the store's clock. None: the store cannot tell.
+    pub age: Option<Duration>,
 }
 
 /// One place of a lock.
@@ -401,11 +508,73 @@ pub trait Store: Send {
         timeout: Duration,
     ) -> Result<Release, StoreError>;
 
+    /// Whether `token` still holds the lock. Looks, and changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]: unknown whether it does.
+    fn check(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        timeout: Duration,
+    ) -> Result<Checked, StoreError>;
+
+    /// Lets the lease of `token` run from now, for `ttl` or else for as long as it
+    /// did before. Of the hold the caller needs to know nothing else; a lease that
+    /// has ended is not taken again.
+    ///
+    /// # Errors
+    /// [`StoreError`]: unknown whether it was extended.
+    fn extend(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        ttl: Option<Duration>,
+        timeout: Duration,
+    ) -> Result<Checked, StoreError>;
+
+    /// Gives the lock back for whoever has `token`, and has the token refused from now
+    /// on. A lease that has ended is not given back any more. The lock of a run that
+    /// goes on is lost to it.
+    ///
+    /// # Errors
+    /// [`StoreError`]: unknown whether it is free; the lease ends by itself.
+    fn give_back(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        timeout: Duration,
+    ) -> Result<Release, StoreError>;
+
     /// Looks, and changes nothing.
     ///
     /// # Errors
     /// [`StoreError`]: no answer.
     fn inspect(&mut self, name: &LockName, timeout: Duration) -> Result<Status, StoreError>;
+
+    /// The last runs of a lock, and what was skipped in between. Changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]: no answer.
+    fn history(&mut self, name: &LockName, timeout: Duration) -> Result<History, StoreError>;
+
+    /// Tells of every lock that the store knows of and whose name `pattern`
+    /// matches, in no particular order, until `tell` says to stop. Changes nothing.
+    /// Each request on the way takes at most `timeout`.
+    ///
+    /// A lock that is made or forgotten meanwhile may be told of or not; one that
+    /// is there all the time is told of, once, but twice if the server grows its
+    /// tables or a Cluster moves its slot just then. A quorum holds all names in
+    /// memory, as do lock files; a server a page of some thousand.
+    ///
+    /// # Errors
+    /// [`StoreError`]: no answer, so that some may be missing.
+    fn list(
+        &mut self,
+        pattern: &Pattern,
+        tell: &mut dyn FnMut(&LockName, &Status) -> ControlFlow<()>,
+        timeout: Duration,
+    ) -> Result<(), StoreError>;
 
     /// Frees the lock of somebody else, on behalf of `by` (`user@host`): every
     /// place that is held, and says what became of each. A cooldown ends by force only.
@@ -486,6 +655,30 @@ mod tests {
         ] {
             let error = LockName::new(name).expect_err(name);
             assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_chosen_token_has_no_character_that_means_something_to_a_script() {
+        for text in ["ci-run_4.2", &"x".repeat(128), "12345678"] {
+            assert_eq!(Token::chosen(text).unwrap().as_str(), text);
+        }
+        for text in [
+            "",
+            "1",
+            "1234567",
+            &"x".repeat(129),
+            "with,comma",
+            "with blank",
+            "a/b/c/d/e",
+            "~cooldown",
+            "!withdrawn",
+            "new\nline",
+            "zürich-12",
+        ] {
+            let error = Token::chosen(text).unwrap_err();
+            assert!(error.contains("8 to 128 of the characters"), "{error}");
+            assert!(text.len() < 2 || !error.contains(text), "{error}");
         }
     }
 

@@ -1,71 +1,153 @@
 //! `tasklock unlock NAME`: free the lock of somebody else. Never a bare DEL.
 
+mod question;
+mod text;
+mod waiting;
+
 use anyhow::Result;
 
-use crate::config::Lock;
-use crate::duration::show;
+use crate::config::{Unlock, Way};
 use crate::exit::{Code, Ending};
 use crate::identity::user_at_host;
-use crate::message::{escape, held_text};
+use crate::message::escape;
 use crate::output;
-use crate::store::{Held, Unlock, Unlocked};
+use crate::store::{self, Slot, Status, Store, StoreError, Unlocked};
+use crate::terminal;
+use question::Answer;
 
-/// Asks the holder to stop, or with `--force` frees the lock at once. Exit 0
-/// when that is done or nobody held it, 75 when the holder cannot be asked.
+/// Asks the holder to stop and waits until the lock is free, or frees it at
+/// once. Exit 0 when nobody holds it any more (or was only to be asked), 75
+/// when somebody still does.
 ///
 /// # Errors
-/// [`crate::store::StoreError`] when the store does not answer.
-pub fn unlock(lock: &Lock, how: Unlock) -> Result<Ending> {
-    super::tell_where(lock);
-    let mut store = lock.target.open(&lock.key_prefix);
-    // Asked before, as force ends a cooldown.
-    let slots = store.inspect(&lock.name, lock.store_timeout)?.slots;
-    let cooling_down = slots.iter().filter_map(|slot| slot.cooling_down).max();
-    let unlocked = store.unlock(&lock.name, how, &user_at_host(), lock.store_timeout)?;
-    let name = escape(lock.name.as_str());
-    if unlocked.is_empty() {
-        let text = match (cooling_down, how) {
-            (None, _) => "already free".to_owned(),
-            (Some(left), Unlock::Ask) => format!(
-                "held by nobody, but cooling down for another {}; --force ends that",
-                show(left)
-            ),
-            (Some(left), Unlock::Force) => {
-                format!("freed; it was cooling down for another {}", show(left))
+/// [`StoreError`] when the store does not answer.
+pub fn unlock(settings: &Unlock) -> Result<Ending> {
+    super::tell_where(settings.place.unconfigured);
+    let mut request = Request {
+        settings,
+        store: settings.place.open(),
+    };
+    // Asked before, as force ends a cooldown, and to name the places.
+    let mut before = request.look()?;
+    let how = match settings.way {
+        Way::Ask | Way::AskOnly => store::Unlock::Ask,
+        Way::Force => store::Unlock::Force,
+        Way::ForceIfAgreed => {
+            while is_held(&before) && terminal::has_somebody() {
+                output::lines(&text::holders(settings.name.as_str(), &before));
+                if question::ask() == Answer::No {
+                    let name = escape(settings.name.as_str());
+                    output::line(&format!("{name}: nothing was freed"));
+                    return Ok(Code::Skipped.into());
+                }
+                // Whoever has come since then was not meant.
+                let now = request.look()?;
+                if same_holders(&before, &now) {
+                    break;
+                }
+                before = now;
             }
-        };
-        output::line(&format!("{name}: {text}"));
-    }
-    let mut code = Code::Ok;
-    for unlocked in &unlocked {
-        output::line(&format!("{name}: {}", text(unlocked)));
-        if let Unlocked::CannotAsk(_) = unlocked {
-            code = Code::Skipped;
+            store::Unlock::Force
         }
+    };
+    let unlocked = request.unlock(how)?;
+    let name = settings.name.as_str();
+    output::lines(&text::unlocked(name, &before, &unlocked, settings.way));
+    let asked = unlocked.iter().any(|it| matches!(it, Unlocked::Asked(_)));
+    if asked && settings.way == Way::Ask {
+        return waiting::wait(request, &before, &unlocked);
     }
-    Ok(code.into())
+    Ok(code(&unlocked).into())
 }
 
-fn text(unlocked: &Unlocked) -> String {
-    match unlocked {
-        Unlocked::Asked(held) => {
-            // That it is asked is what the rest of the line says.
-            let held = Held {
-                revoked: false,
-                ..held.clone()
-            };
-            format!(
-                "{}: asked to stop; if it is alive, it stops its command and releases the lock at its next refresh",
-                held_text(&held)
-            )
+/// What is asked of the store.
+struct Request<'a> {
+    settings: &'a Unlock,
+    store: Box<dyn Store>,
+}
+
+impl Request<'_> {
+    fn look(&mut self) -> Result<Status, StoreError> {
+        let timeout = self.settings.place.store_timeout;
+        self.store.inspect(&self.settings.name, timeout)
+    }
+
+    fn unlock(&mut self, how: store::Unlock) -> Result<Vec<Unlocked>, StoreError> {
+        let timeout = self.settings.place.store_timeout;
+        self.store
+            .unlock(&self.settings.name, how, &user_at_host(), timeout)
+    }
+}
+
+/// A holder that cannot be asked is one that stays.
+fn code(unlocked: &[Unlocked]) -> Code {
+    if unlocked
+        .iter()
+        .any(|it| matches!(it, Unlocked::CannotAsk(_)))
+    {
+        Code::Skipped
+    } else {
+        Code::Ok
+    }
+}
+
+fn is_held(status: &Status) -> bool {
+    status.slots.iter().any(|slot| slot.held.is_some())
+}
+
+/// Whether everybody who holds a place now held it before. A job that leaves no
+/// details is taken for the same one.
+fn same_holders(before: &Status, now: &Status) -> bool {
+    let id = |slot: &Slot| {
+        let held = slot.held.as_ref()?;
+        Some(held.holder.as_ref().map(|holder| holder.id.clone()))
+    };
+    now.slots.iter().enumerate().all(|(number, slot)| {
+        slot.held.is_none() || before.slots.get(number).map(id) == Some(id(slot))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Held, Holder};
+
+    fn held(ids: &[Option<&str>]) -> Status {
+        let slot = |id: &Option<&str>| Slot {
+            held: id.map(|id| Held {
+                holder: (!id.is_empty()).then(|| Holder {
+                    id: id.to_owned(),
+                    ..Holder::default()
+                }),
+                ..Held::default()
+            }),
+            ..Slot::default()
+        };
+        Status {
+            slots: ids.iter().map(slot).collect(),
+            ..Status::default()
         }
-        Unlocked::Freed(held) => format!(
-            "freed; it was {}; that job may run on until its next refresh",
-            held_text(held)
-        ),
-        Unlocked::CannotAsk(held) => format!(
-            "{}, which cannot be asked to stop; --force frees the lock",
-            held_text(held)
-        ),
+    }
+
+    #[test]
+    fn who_came_after_the_question_is_somebody_else() {
+        let same = |before: &[_], now: &[_]| same_holders(&held(before), &held(now));
+        assert!(same(&[Some("a")], &[Some("a")]));
+        assert!(same(&[Some("a")], &[None]));
+        assert!(same(&[Some("")], &[Some("")]));
+        assert!(!same(&[Some("a")], &[Some("b")]));
+        assert!(!same(&[None], &[Some("b")]));
+        assert!(!same(&[Some("a")], &[Some("")]));
+        assert!(!same(&[Some("a")], &[Some("a"), Some("b")]));
+    }
+
+    #[test]
+    fn who_cannot_be_asked_decides_the_code() {
+        let (asked, recipe) = (Held::default(), Held::default());
+        assert_eq!(code(&[Unlocked::Asked(asked.clone())]), Code::Ok);
+        assert_eq!(
+            code(&[Unlocked::Asked(asked), Unlocked::CannotAsk(recipe)]),
+            Code::Skipped
+        );
     }
 }

@@ -146,6 +146,7 @@ fn default(key: &Key, run: &Run) -> Json {
         "slots" => json!(1),
         "min_hold" => time(run.min_hold),
         "once_attempts" => json!(run.once.per.as_ref().map(|per| per.attempts)),
+        "history" => json!(run.history),
         "replicas" => json!(run.replicas),
         "jitter" => time(run.jitter),
         "conflict_exit_code" => json!(run.codes.conflict),

@@ -52,7 +52,9 @@ impl Reader<'_> {
             let mut texts = self.matches.get_raw(id).into_iter().flatten();
             texts.any(|text| !text.as_encoded_bytes().trim_ascii().is_empty())
         };
-        match self.matches.value_source(id) {
+        // A subcommand may have no such option.
+        let has_it = self.matches.try_contains_id(id).is_ok();
+        match has_it.then(|| self.matches.value_source(id)).flatten() {
             Some(ValueSource::CommandLine) => Source::Flag,
             Some(ValueSource::EnvVariable) if is_set() => Source::Variable,
             _ => match self.files.value(self.section, id) {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ConfigError;
+use super::export::Change;
 use super::reader::Reader;
 use super::store::Lock;
 use crate::cli::RunOptions;
@@ -15,19 +16,19 @@ use crate::log::Format;
 use crate::message::Level;
 use crate::signals::Signal;
 use crate::store::target::Target;
-use crate::store::{LockName, Once, Period, quorum};
+use crate::store::{LockName, Once, Period, past, quorum};
 use crate::supervisor::{OnLost, OnUnavailable};
 
-const DEFAULT_TTL: Duration = Duration::from_secs(60);
+pub(super) const DEFAULT_TTL: Duration = Duration::from_secs(60);
 /// Below it the defaults that scale with the ttl would be shorter than what a
 /// busy machine needs to schedule us.
-const MIN_TTL: Duration = Duration::from_secs(1);
+pub(super) const MIN_TTL: Duration = Duration::from_secs(1);
 /// No schedule has shorter periods.
 const MIN_PERIOD: Duration = Duration::from_secs(1);
 /// Texts that are stored for people are cut to this many characters.
 const TEXT_MAX_CHARS: usize = 200;
 /// As many places as anybody needs; a store looks at each of them at every request.
-const SLOTS_MAX: u32 = 1000;
+pub(super) const SLOTS_MAX: u32 = 1000;
 /// A failed run may be retried once in each tick.
 const DEFAULT_ATTEMPTS: u32 = 2;
 /// In practice no limit.
@@ -35,7 +36,7 @@ const ATTEMPTS_MAX: u32 = 1_000_000;
 /// The longest key of `--once-key`, in characters: as long as a lock's name.
 const KEY_MAX_CHARS: usize = 200;
 /// More than any server has.
-const REPLICAS_MAX: u32 = 1000;
+pub(super) const REPLICAS_MAX: u32 = 1000;
 
 /// The settings of a run.
 #[derive(Debug)]
@@ -54,6 +55,8 @@ pub struct Run {
     pub once: Once,
     /// `--replicas`
     pub replicas: u32,
+    /// `--history`
+    pub history: u32,
     /// `--jitter`
     pub jitter: Duration,
     /// `--on-lost`
@@ -78,8 +81,8 @@ pub struct Run {
     pub log_format: Format,
     /// `-q`, `-v`
     pub log_level: Level,
-    /// The configuration file that was named, as an absolute path.
-    pub config: Option<String>,
+    /// What the command is told of the store.
+    pub exports: Vec<Change>,
     /// The command and its arguments, at least one.
     pub command: Vec<OsString>,
 }
@@ -114,6 +117,7 @@ impl Reader<'_> {
             ("skip", OnUnavailable::Skip),
         ];
         let formats = [("text", Format::Text), ("json", Format::Json)];
+        let exports = self.exports(&args.store)?;
         let run = Run {
             terms,
             wait: wait.unwrap_or(Duration::ZERO),
@@ -126,6 +130,7 @@ impl Reader<'_> {
                 key: self.once_key(args.once_key.as_deref())?,
             },
             replicas: replicas.unwrap_or(0),
+            history: self.history(args.history.as_deref())?,
             jitter: self
                 .duration("jitter", args.jitter.as_deref())?
                 .unwrap_or(Duration::ZERO),
@@ -163,15 +168,25 @@ impl Reader<'_> {
                 (_, 1) => Level::Info,
                 _ => Level::Debug,
             },
-            config: self.files.named.clone(),
             command,
+            exports,
             lock: self.store(name, args.store, store_timeout)?,
         };
         self.check(&run)?;
         Ok(run)
     }
 
-    fn codes(&self, conflict: Option<&str>, lost: Option<&str>) -> Result<Codes, ConfigError> {
+    /// How many runs are remembered.
+    pub(super) fn history(&self, text: Option<&str>) -> Result<u32, ConfigError> {
+        let history = self.number("history", text, 0..=past::HISTORY_MAX)?;
+        Ok(history.unwrap_or(past::HISTORY_DEFAULT))
+    }
+
+    pub(super) fn codes(
+        &self,
+        conflict: Option<&str>,
+        lost: Option<&str>,
+    ) -> Result<Codes, ConfigError> {
         let defaults = Codes::default();
         let any = 0..=u8::MAX;
         Ok(Codes {
@@ -219,23 +234,32 @@ impl Reader<'_> {
         Err(self.wrong("once_key", &error))
     }
 
+    pub(super) fn has_replicas(&self, count: u32, target: &Target) -> Result<(), ConfigError> {
+        if count > 0 && matches!(target, Target::Local(_)) {
+            let text = "lock files have no replicas: give the URL of a server with --url";
+            return Err(self.wrong("replicas", text));
+        }
+        Ok(())
+    }
+
+    /// Whether the store takes leases of this ttl.
+    pub(super) fn fits_target(&self, ttl: Duration, target: &Target) -> Result<(), ConfigError> {
+        if matches!(target, Target::Quorum(_)) && ttl > quorum::TTL_MAX {
+            let most = duration::show(quorum::TTL_MAX);
+            let text = format!("on a quorum a ttl is at most {most}");
+            return Err(self.wrong("ttl", &text));
+        }
+        Ok(())
+    }
+
     /// What is right for itself, but not together.
     fn check(&self, run: &Run) -> Result<(), ConfigError> {
         if run.command.first().is_some_and(|name| name.is_empty()) {
             let text = "COMMAND is empty: give the command to run";
             return Err(ConfigError::usage(text));
         }
-        if run.replicas > 0 && matches!(run.lock.target, Target::Local(_)) {
-            let text = "lock files have no replicas: give the URL of a server with --url";
-            return Err(self.wrong("replicas", text));
-        }
-        if let Target::Quorum(_) = run.lock.target
-            && run.terms.ttl > quorum::TTL_MAX
-        {
-            let most = duration::show(quorum::TTL_MAX);
-            let text = format!("on a quorum a ttl is at most {most}");
-            return Err(self.wrong("ttl", &text));
-        }
+        self.has_replicas(run.replicas, &run.lock.target)?;
+        self.fits_target(run.terms.ttl, &run.lock.target)?;
         // It would break the promise that the other option makes.
         let (flag, unknown) = match (run.slots, &run.once) {
             _ if run.on_unavailable != OnUnavailable::Run => return Ok(()),
@@ -251,7 +275,7 @@ impl Reader<'_> {
 }
 
 /// The first characters of a text, if it has any.
-fn cut(text: &str) -> Option<String> {
+pub(super) fn cut(text: &str) -> Option<String> {
     let text: String = text.chars().take(TEXT_MAX_CHARS).collect();
     Some(text).filter(|text| !text.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Which lock, and where it lives.
+//! Which lock, and where locks live.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,9 @@ use super::ConfigError;
 use super::reader::{Reader, Source};
 use crate::cli::{LockArgs, StoreArgs};
 use crate::message::{plain, show_path};
-use crate::store::LockName;
 use crate::store::redis::TlsFiles;
 use crate::store::target::Target;
+use crate::store::{LockName, Store};
 
 /// The bound of a request before there is a lease to lose.
 const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,6 +31,27 @@ pub struct Lock {
     pub store_timeout: Duration,
 }
 
+/// Where locks live.
+#[derive(Debug)]
+pub struct Place {
+    /// The store.
+    pub target: Target,
+    /// No URL was configured: the store is a default.
+    pub unconfigured: bool,
+    /// What stands before a name in Redis.
+    pub key_prefix: String,
+    /// The bound of a request.
+    pub store_timeout: Duration,
+}
+
+impl Place {
+    /// Its store; nothing is connected yet.
+    #[must_use]
+    pub fn open(&self) -> Box<dyn Store> {
+        self.target.open(&self.key_prefix)
+    }
+}
+
 impl Reader<'_> {
     pub(super) fn name(&self, name: &str) -> Result<LockName, ConfigError> {
         if name.contains("://") && name.contains('@') {
@@ -40,11 +61,22 @@ impl Reader<'_> {
         LockName::new(name).map_err(|error| ConfigError::usage(format!("--name: {error}")))
     }
 
-    /// The lock of a subcommand, and its store.
-    pub(super) fn lock(&self, args: LockArgs) -> Result<Lock, ConfigError> {
+    /// A name without a flag before it, where a URL may have slipped in.
+    pub(super) fn operand(&self, name: &str) -> Result<LockName, ConfigError> {
+        refuse_url(name)?;
+        self.name(name)
+    }
+
+    /// A lock that is looked at, and where it lives.
+    pub(super) fn lock(&self, args: LockArgs) -> Result<(LockName, Place), ConfigError> {
         let name = args.name.or(args.operand).unwrap_or_default();
-        let store_timeout = self.store_timeout(&args.store)?;
-        self.store(self.name(&name)?, args.store, store_timeout)
+        Ok((self.name(&name)?, self.place(args.store)?))
+    }
+
+    /// Where the locks live that are looked at.
+    pub(super) fn place(&self, args: StoreArgs) -> Result<Place, ConfigError> {
+        let store_timeout = self.store_timeout(&args)?;
+        self.place_within(args, store_timeout)
     }
 
     /// The bound of one request, if one was given.
@@ -58,6 +90,21 @@ impl Reader<'_> {
         args: StoreArgs,
         store_timeout: Option<Duration>,
     ) -> Result<Lock, ConfigError> {
+        let place = self.place_within(args, store_timeout)?;
+        Ok(Lock {
+            name,
+            target: place.target,
+            unconfigured: place.unconfigured,
+            key_prefix: place.key_prefix,
+            store_timeout: place.store_timeout,
+        })
+    }
+
+    fn place_within(
+        &self,
+        args: StoreArgs,
+        store_timeout: Option<Duration>,
+    ) -> Result<Place, ConfigError> {
         let key_prefix = self
             .given("key_prefix", args.key_prefix.as_deref())
             .unwrap_or(DEFAULT_KEY_PREFIX)
@@ -84,8 +131,7 @@ impl Reader<'_> {
         let unconfigured = urls.is_empty();
         let target = Target::parse(&urls, &tls)
             .map_err(|text| ConfigError::config(self.with_source(&source, text)))?;
-        Ok(Lock {
-            name,
+        Ok(Place {
             target,
             unconfigured,
             key_prefix,
@@ -132,10 +178,14 @@ impl Reader<'_> {
                 return Err(ConfigError::config(text));
             }
             (Source::Flag, _) => urls.to_vec(),
-            // In a variable several URLs are separated by spaces.
+            // In a variable several URLs are separated by spaces. A directory stands
+            // alone, and may have spaces in its name.
             (Source::Variable, _) => urls
                 .iter()
-                .flat_map(|urls| urls.split_whitespace().map(str::to_owned))
+                .flat_map(|urls| match urls.trim() {
+                    directory if directory.starts_with("local:") => vec![directory.to_owned()],
+                    urls => urls.split_whitespace().map(str::to_owned).collect(),
+                })
                 .collect(),
             (Source::File(value), _) => value.texts.clone(),
             (Source::Default, _) => Vec::new(),
@@ -165,4 +215,14 @@ impl Reader<'_> {
         }
         Ok((format!("{label} {path_text}"), urls))
     }
+}
+
+/// Refuses a word that is a URL without the flag before it, and does not repeat
+/// it: it may hold a password.
+pub(super) fn refuse_url(word: &str) -> Result<(), ConfigError> {
+    if word.contains("://") {
+        let text = "that looks like the URL of a store, give it with --url";
+        return Err(ConfigError::usage(text));
+    }
+    Ok(())
 }

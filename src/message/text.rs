@@ -1,13 +1,12 @@
 //! Messages in words: one line each, for whoever reads a cron mail at night.
 
-use std::time::{Duration, SystemTime};
-
-use jiff::{Timestamp, tz::TimeZone};
+use std::time::Duration;
 
 use super::{LossCause, Message, Reaction, escape};
 use crate::duration::show;
 use crate::exit::{Skip, StartError};
 use crate::store::{Done, Held, Holder, Queued};
+use crate::wall::Wall;
 
 impl Message {
     /// The line for people, without the `tasklock: ` before it.
@@ -197,9 +196,15 @@ fn done_text(done: Done) -> String {
 /// `held by root@web3 pid 4121 (./backup.sh) since 02:00:03 (14m), lease ends in 52s, reason: nightly`
 #[must_use]
 pub fn held_text(held: &Held) -> String {
+    held_text_at(held, &Wall::here())
+}
+
+/// The same, told at another time.
+#[must_use]
+pub fn held_text_at(held: &Held, wall: &Wall) -> String {
     let mut text = format!("held by {}", holder_text(held));
     if let Some(age) = held.age {
-        text.push_str(&format!(" since {} ({})", clock_time(age), show(age)));
+        text.push_str(&format!(" since {} ({})", wall.ago(age), show(age)));
     }
     if held.revoked {
         text.push_str(", asked to stop");
@@ -265,28 +270,12 @@ fn who(holder: &Holder) -> String {
 }
 
 /// `root@web3 pid 4121 (./backup.sh)`
-fn who_and_what(holder: &Holder) -> String {
+#[must_use]
+pub fn who_and_what(holder: &Holder) -> String {
     match holder.command.as_str() {
         "" => who(holder),
         command => format!("{} ({})", who(holder), escape(command)),
     }
-}
-
-/// The local time `age` ago: `02:00:03`, with the date when it is not today.
-fn clock_time(age: Duration) -> String {
-    let now = SystemTime::now();
-    let zone = TimeZone::system();
-    let local =
-        |time: SystemTime| Timestamp::try_from(time).map(|time| time.to_zoned(zone.clone()));
-    let (Some(Ok(then)), Ok(today)) = (now.checked_sub(age).map(local), local(now)) else {
-        return "?".to_owned();
-    };
-    let form = if then.date() == today.date() {
-        "%H:%M:%S"
-    } else {
-        "%Y-%m-%d %H:%M:%S"
-    };
-    then.strftime(form).to_string()
 }
 
 #[cfg(test)]

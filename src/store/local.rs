@@ -9,7 +9,8 @@
 //!
 //! A lock of several places has a file for each. Who waits stands in line in
 //! one more file ([`line`]), made by the first who has to; what is done already
-//! stands in another ([`once`]), made by the first run that asks for it.
+//! stands in another ([`once`]), made by the first run that asks for it, and what
+//! is remembered of the runs in one more ([`history`]).
 //!
 //! Promised: one holder at a time, fences that grow, and that nothing outside
 //! the directory is touched. Where somebody *deletes* the lock file of a holder,
@@ -25,27 +26,35 @@
 mod bell;
 mod directory;
 mod file_name;
+mod history;
+mod lease;
 mod line;
+mod listing;
 mod lock_file;
 mod once;
 mod patience;
 mod record;
 mod request;
+mod token;
 mod wait;
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::store::past::{HISTORY_MAX, History, PastOutcome};
+use crate::store::pattern::Pattern;
 use crate::store::{
-    Acquire, Ask, Claim, End, Grant, Held, LockName, Loss, Once, Refresh, Release, Slot, Status,
-    Store, StoreError, Token, Unlock, Unlocked,
+    Acquire, Ask, Checked, Claim, End, Grant, Held, Lasts, LockName, Loss, Once, Refresh, Release,
+    Slot, Status, Store, StoreError, Token, Unlock, Unlocked,
 };
 use bell::Bell;
 use directory::{Directory, Place};
-use line::{Line, Waiter};
-use lock_file::{Hold, LockFile, Look};
+use history::{Past, RunsFile};
+use line::Line;
+use lock_file::{FreedBy, Hold, LockFile, Look};
 use once::OnceFile;
 use patience::Patience;
 use record::Moment;
@@ -64,8 +73,8 @@ pub struct LocalStore {
     silent: Vec<Bell>,
     /// What single tries saw free, and reserved for those in line.
     unclaimed: HashMap<LockName, Unclaimed>,
-    /// Released or withdrawn here. A token never leaves its process while it
-    /// holds a lock, so that memory is enough.
+    /// Released or withdrawn here. Of a hold that outlives its process, which
+    /// others may release, its file remembers that.
     spent: Vec<Token>,
 }
 
@@ -93,6 +102,11 @@ impl LocalStore {
         }
     }
 
+    /// Where the lock files are.
+    pub(crate) fn path(&self) -> &Path {
+        self.place.path()
+    }
+
     /// Our hold for `claim`.
     fn hold(&mut self, claim: &Claim) -> Option<&mut Hold> {
         self.holds.iter_mut().find(|hold| hold.token == claim.token)
@@ -102,10 +116,14 @@ impl LocalStore {
         Directory::find(&self.place)
     }
 
-    /// Keeps the place that was granted.
+    /// Keeps the place that was granted, or leaves it to its lease.
     fn keep(&mut self, hold: Box<Hold>) -> Acquire {
         let grant = hold.grant();
-        self.holds.push(*hold);
+        if hold.is_leased() {
+            hold.free();
+        } else {
+            self.holds.push(*hold);
+        }
         Acquire::Granted(grant)
     }
 
@@ -121,6 +139,8 @@ impl LocalStore {
                 Outcome::Refused(refusal) => refusal,
             };
             if refusal.is_settled(&patience) {
+                let runs = RunsFile::new(request.directory, name);
+                runs.skipped(&request.claim.holder);
                 return Ok(match refusal.only_cooling_down() {
                     Some(remaining) => Acquire::CoolingDown { remaining },
                     None if refusal.reserved.is_some() => Acquire::Reserved {
@@ -134,7 +154,11 @@ impl LocalStore {
     }
 
     /// One try that remembers what it saw of those in line.
-    fn attempt(&mut self, request: &Request<'_>, before: &[Waiter]) -> Result<Outcome, StoreError> {
+    fn attempt(
+        &mut self,
+        request: &Request<'_>,
+        before: &[line::Waiter],
+    ) -> Result<Outcome, StoreError> {
         let name = &request.claim.name;
         let mut unclaimed = self.unclaimed.remove(name);
         let outcome = request.attempt(before, Manner::Plain, &mut unclaimed);
@@ -173,7 +197,11 @@ impl LocalStore {
                 Ok(self.keep(hold))
             }
             Ok(Turn::Done(done)) => Ok(Acquire::Done(done)),
-            Ok(Turn::CoolingDown(remaining)) => Ok(Acquire::CoolingDown { remaining }),
+            Ok(Turn::CoolingDown(remaining)) => {
+                let runs = RunsFile::new(request.directory, &request.claim.name);
+                runs.skipped(&request.claim.holder);
+                Ok(Acquire::CoolingDown { remaining })
+            }
             Ok(Turn::Queued(queued)) => {
                 self.waits.push(wait);
                 Ok(Acquire::Queued(queued))
@@ -197,35 +225,36 @@ impl LocalStore {
         // Before the place is free: the next run has to find it.
         let noted = match fate {
             Release::NotOurs(_) => Ok(()),
-            Release::Released | Release::Forgotten => note(directory, hold, claim, end),
+            Release::Released | Release::Forgotten => {
+                let runs = RunsFile::new(directory, &hold.name);
+                let ended = (hold.record(), hold.slot);
+                match end {
+                    End::Ran { outcome, .. } => runs.ended(ended, outcome, claim.history),
+                    End::Unstarted => runs.ended(ended, PastOutcome::Unstarted, claim.history),
+                    End::Withdrawn | End::Skipped => {}
+                }
+                note(directory, hold, claim, end)
+            }
         };
         if fate == Release::Released {
             file.release(hold, end);
         }
         noted.map(|()| fate)
     }
-
-    /// The places of `name` that were ever used, from 0 on, as far as they still exist.
-    fn places(directory: &Directory, name: &LockName) -> Result<Vec<Option<Look>>, StoreError> {
-        let files = directory.file_names()?;
-        let slots = files
-            .iter()
-            .filter_map(|file| file_name::slot_of(name, file));
-        let last = slots.max().unwrap_or(0);
-        (0..=last)
-            .map(|slot| LockFile::new(directory, name, slot).look())
-            .collect()
-    }
 }
 
 /// Records what the end of a run means for those to come.
 fn note(directory: &Directory, hold: &Hold, claim: &Claim, end: End) -> Result<(), StoreError> {
     match (end, &hold.attempt) {
-        (End::Succeeded { waited }, _) if claim.once != Once::default() => {
+        (End::Ran { outcome, waited }, _)
+            if outcome.is_success() && claim.once != Once::default() =>
+        {
             let asked = Moment::now().before(waited);
             OnceFile::lock(directory, &hold.name)?.succeed(&claim.once, asked)
         }
-        (End::Unstarted, Some(tick)) => OnceFile::lock(directory, &hold.name)?.take_back(tick),
+        (End::Unstarted | End::Withdrawn | End::Skipped, Some(tick)) => {
+            OnceFile::lock(directory, &hold.name)?.take_back(tick)
+        }
         _ => Ok(()),
     }
 }
@@ -244,6 +273,11 @@ impl Store for LocalStore {
             return Ok(Acquire::Granted(hold.grant()));
         }
         let directory = Directory::open(&self.place)?;
+        if claim.lasts == Lasts::Lease
+            && let Some(answer) = token::granted_before(&directory, claim)?
+        {
+            return Ok(answer);
+        }
         let request = Request::new(&directory, claim, ask.waited);
         let mut waits = self.waits.iter();
         match waits.position(|wait| wait.token == claim.token) {
@@ -286,13 +320,21 @@ impl Store for LocalStore {
         &mut self,
         claim: &Claim,
         end: End,
-        _timeout: Duration,
+        timeout: Duration,
     ) -> Result<Release, StoreError> {
         let repeated = self.spent.contains(&claim.token);
         if !repeated {
             self.spent.push(claim.token.clone());
         }
         self.waits.retain(|wait| wait.token != claim.token);
+        if end == End::Skipped
+            && let Ok(Some(directory)) = self.find()
+        {
+            RunsFile::new(&directory, &claim.name).skipped(&claim.holder);
+        }
+        if claim.lasts == Lasts::Lease {
+            return self.give_back(&claim.name, &claim.token, timeout);
+        }
         let mut holds = self.holds.iter();
         let ours = holds.position(|hold| hold.token == claim.token);
         let hold = ours.map(|place| self.holds.swap_remove(place));
@@ -318,26 +360,74 @@ impl Store for LocalStore {
         answer
     }
 
+    fn check(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        _timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        let directory = self.find()?;
+        directory.map_or(Ok(Checked::NotHeld(None)), |it| {
+            token::check(&it, name, token)
+        })
+    }
+
+    fn extend(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        ttl: Option<Duration>,
+        _timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        let directory = self.find()?;
+        directory.map_or(Ok(Checked::NotHeld(None)), |it| {
+            token::extend(&it, (name, token), ttl)
+        })
+    }
+
+    fn give_back(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        _timeout: Duration,
+    ) -> Result<Release, StoreError> {
+        let directory = self.find()?;
+        directory.map_or(Ok(Release::NotOurs(None)), |it| {
+            token::give_back(&it, name, token)
+        })
+    }
+
     fn inspect(&mut self, name: &LockName, _timeout: Duration) -> Result<Status, StoreError> {
-        let Some(directory) = self.find()? else {
-            return Ok(Status {
+        match self.find()? {
+            Some(directory) => {
+                listing::status(&directory, name, listing::last_slot(&directory, name)?)
+            }
+            None => Ok(Status {
                 slots: vec![Slot::default()],
                 waiting: Some(0),
-            });
+                ..Status::default()
+            }),
+        }
+    }
+
+    fn history(&mut self, name: &LockName, _timeout: Duration) -> Result<History, StoreError> {
+        let Some(directory) = self.find()? else {
+            return Ok(Past::default().history());
         };
-        let slot = |look: Option<Look>| {
-            look.map_or_else(Slot::default, |look| Slot {
-                fence: look.fence(),
-                cooling_down: look.cooling_down(),
-                held: look.held,
-            })
-        };
-        let slots = Self::places(&directory, name)?;
-        let waiting = Line::new(&directory, name).waiters()?.len();
-        Ok(Status {
-            slots: slots.into_iter().map(slot).collect(),
-            waiting: u32::try_from(waiting).ok(),
-        })
+        let looks = listing::places(&directory, name, listing::last_slot(&directory, name)?)?;
+        Ok(listing::past(&directory, name, &looks).history())
+    }
+
+    fn list(
+        &mut self,
+        pattern: &Pattern,
+        tell: &mut dyn FnMut(&LockName, &Status) -> ControlFlow<()>,
+        _timeout: Duration,
+    ) -> Result<(), StoreError> {
+        match self.find()? {
+            Some(directory) => listing::list(&directory, pattern, tell),
+            None => Ok(()),
+        }
     }
 
     fn unlock(
@@ -351,7 +441,8 @@ impl Store for LocalStore {
             return Ok(Vec::new());
         };
         let mut unlocked = Vec::new();
-        for (slot, look) in (0..).zip(Self::places(&directory, name)?) {
+        let last = listing::last_slot(&directory, name)?;
+        for (slot, look) in (0..).zip(listing::places(&directory, name, last)?) {
             let file = LockFile::new(&directory, name, slot);
             match (how, look) {
                 (
@@ -361,7 +452,12 @@ impl Store for LocalStore {
                         held: Some(held),
                     }),
                 ) => {
-                    file.replace(record)?;
+                    let lost = record.clone();
+                    file.replace(record, FreedBy::Force)?;
+                    if let Some(lost) = &lost {
+                        let runs = RunsFile::new(&directory, name);
+                        runs.ended((lost, slot), PastOutcome::Lost, HISTORY_MAX);
+                    }
                     unlocked.push(Unlocked::Freed(held));
                 }
                 (Unlock::Force, Some(look)) if look.cooling_down().is_some() => file.warm()?,

@@ -1,8 +1,15 @@
 //! What a store remembers of the runs of a lock.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::{Fence, Holder};
+
+/// How many runs are remembered unless something else is asked for.
+pub const HISTORY_DEFAULT: u32 = 100;
+/// The most that can be asked for: with the longest texts they stay below 64 KiB.
+pub const HISTORY_MAX: u32 = 200;
 
 /// The answer to a question for the history of a lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +41,17 @@ pub struct PastRun {
     pub skips: u32,
 }
 
+impl PastRun {
+    /// When it ended, by the store's clock, in milliseconds since 1970; of one that was
+    /// never released, when it began.
+    #[must_use]
+    pub fn ended_ms(&self) -> u64 {
+        let lasted = self.lasted.unwrap_or_default().as_millis();
+        let lasted = u64::try_from(lasted).unwrap_or(u64::MAX);
+        self.started_ms.saturating_add(lasted)
+    }
+}
+
 /// What became of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PastOutcome {
@@ -58,5 +76,66 @@ impl PastOutcome {
     #[must_use]
     pub fn is_success(self) -> bool {
         matches!(self, PastOutcome::Exit(0) | PastOutcome::Released)
+    }
+}
+
+/// As it is stored: `exit:3`, `signal:15`, `vanished`…
+impl fmt::Display for PastOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PastOutcome::Exit(code) => write!(f, "exit:{code}"),
+            PastOutcome::Signal(number) => write!(f, "signal:{number}"),
+            PastOutcome::Timeout => f.write_str("timeout"),
+            PastOutcome::Lost => f.write_str("lost"),
+            PastOutcome::Unstarted => f.write_str("unstarted"),
+            PastOutcome::Released => f.write_str("released"),
+            PastOutcome::Vanished => f.write_str("vanished"),
+        }
+    }
+}
+
+/// From what [`fmt::Display`] writes.
+impl FromStr for PastOutcome {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<PastOutcome, ()> {
+        let number = |prefix| text.strip_prefix(prefix);
+        if let Some(code) = number("exit:") {
+            return code.parse().map(PastOutcome::Exit).map_err(drop);
+        }
+        if let Some(signal) = number("signal:") {
+            return signal.parse().map(PastOutcome::Signal).map_err(drop);
+        }
+        Ok(match text {
+            "timeout" => PastOutcome::Timeout,
+            "lost" => PastOutcome::Lost,
+            "unstarted" => PastOutcome::Unstarted,
+            "released" => PastOutcome::Released,
+            "vanished" => PastOutcome::Vanished,
+            _ => return Err(()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_read_as_it_was_written_and_nothing_else_is_one() {
+        for outcome in [
+            PastOutcome::Exit(255),
+            PastOutcome::Signal(15),
+            PastOutcome::Timeout,
+            PastOutcome::Lost,
+            PastOutcome::Unstarted,
+            PastOutcome::Released,
+            PastOutcome::Vanished,
+        ] {
+            assert_eq!(outcome.to_string().parse(), Ok(outcome));
+        }
+        for text in ["", "exit", "exit:", "exit:256", "signal:x", "Lost"] {
+            assert_eq!(text.parse::<PastOutcome>(), Err(()), "{text}");
+        }
     }
 }

@@ -23,18 +23,24 @@
 mod contest;
 mod nodes;
 mod panel;
+mod past;
 mod tally;
+mod token;
 
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use self::contest::Contest;
 pub use self::nodes::Nodes;
 use self::panel::{Bounds, Enough, Panel};
+use super::past::History;
+use super::pattern::Pattern;
 use super::redis::node::{Bid, Keep, Kept, Node, Vote};
 use super::{
-    Acquire, Ask, Claim, End, Fence, Grant, LockName, Queued, Refresh, Release, Status, Store,
-    StoreError, Token, Unlock, Unlocked,
+    Acquire, Ask, Checked, Claim, End, Fence, Grant, LockName, Queued, Refresh, Release, Status,
+    Store, StoreError, Token, Unlock, Unlocked,
 };
 use crate::clock::{self, Tick};
 
@@ -46,6 +52,8 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 const CONTESTS: usize = 3;
 /// When the first in line looks at all nodes again.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// How many locks of a list the nodes are asked for at a time.
+const PAGE: usize = 500;
 /// A waiter that lost a contest asks again after a random part of this.
 const AGAIN_MAX: Duration = Duration::from_millis(200);
 
@@ -106,6 +114,17 @@ impl QuorumStore {
         }
     }
 
+    /// The names that any node knows; a majority of them has to answer.
+    fn names(&self, pattern: &Pattern, timeout: Duration) -> Result<Vec<LockName>, StoreError> {
+        let mut names = BTreeSet::new();
+        let mut replies = no_replies(self.panel.len());
+        for (at, reply) in replies.iter_mut().enumerate() {
+            *reply = Some(self.panel.node(at).names(pattern, &mut names, timeout));
+        }
+        decided(tally::answered(&replies))?;
+        Ok(names.into_iter().collect())
+    }
+
     /// Asks where we stand in line, or at the node `at` from now on.
     fn ask_in_line(
         &mut self,
@@ -127,7 +146,7 @@ impl QuorumStore {
         let stand = self.stand.insert(stand);
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = self.panel.timeout(at, claim.ttl).min(left);
-        stand.node.vote_in_line(claim, ask.waited, &bid, timeout)
+        stand.node.vote_in_line(claim, ask, &bid, timeout)
     }
 
     /// What to answer in line. The first one looks at the other nodes as well: who held the lock
@@ -141,7 +160,7 @@ impl QuorumStore {
         if queued.place.is_some_and(|place| place > 1) {
             return Ok(Acquire::Queued(queued));
         }
-        if let Ok(Contest::Won(grant)) = self.contend(claim, ask.waited, deadline, None) {
+        if let Ok(Contest::Won(grant)) = self.contend(claim, ask, deadline, None) {
             self.stand = None;
             return Ok(Acquire::Granted(grant));
         }
@@ -176,7 +195,7 @@ impl QuorumStore {
                     _ => self.stand = None,
                 }
             }
-            match self.contend(claim, ask.waited, deadline, start)? {
+            match self.contend(claim, ask, deadline, start)? {
                 Contest::Won(grant) => {
                     self.stand = None;
                     return Ok(Acquire::Granted(grant));
@@ -245,7 +264,7 @@ impl Store for QuorumStore {
             return self.acquire_in_line(claim, ask, deadline);
         }
         self.stand = None;
-        Ok(match self.contend(claim, ask.waited, deadline, None)? {
+        Ok(match self.contend(claim, ask, deadline, None)? {
             Contest::Won(grant) => Acquire::Granted(grant),
             Contest::Lost { answer, .. } => answer,
         })
@@ -361,6 +380,42 @@ impl Store for QuorumStore {
         decided(tally::releasing(&replies))
     }
 
+    fn check(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        let question = |_| {
+            let (name, token) = (name.clone(), token.clone());
+            move |node: &mut Node, timeout| node.check(&name, &token, timeout)
+        };
+        self.ask_of_token(question, timeout)
+    }
+
+    fn extend(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        ttl: Option<Duration>,
+        timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        let question = |_| {
+            let (name, token) = (name.clone(), token.clone());
+            move |node: &mut Node, timeout| node.extend(&name, &token, ttl, timeout)
+        };
+        self.ask_of_token(question, timeout)
+    }
+
+    fn give_back(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        timeout: Duration,
+    ) -> Result<Release, StoreError> {
+        self.give_back_everywhere(name, token, timeout)
+    }
+
     fn inspect(&mut self, name: &LockName, timeout: Duration) -> Result<Status, StoreError> {
         let mut replies = no_replies(self.panel.len());
         let question = |_| {
@@ -370,6 +425,51 @@ impl Store for QuorumStore {
         self.panel
             .ask(of_admin(timeout), &mut replies, question, |_| Enough::No);
         decided(tally::looking(&replies))
+    }
+
+    fn history(&mut self, name: &LockName, timeout: Duration) -> Result<History, StoreError> {
+        let mut replies = no_replies(self.panel.len());
+        let question = |_| {
+            let name = name.clone();
+            move |node: &mut Node, timeout| node.history(&name, timeout)
+        };
+        self.panel
+            .ask(of_admin(timeout), &mut replies, question, |_| Enough::No);
+        decided(past::remembering(&replies))
+    }
+
+    fn list(
+        &mut self,
+        pattern: &Pattern,
+        tell: &mut dyn FnMut(&LockName, &Status) -> ControlFlow<()>,
+        timeout: Duration,
+    ) -> Result<(), StoreError> {
+        let names = self.names(pattern, timeout)?;
+        for page in names.chunks(PAGE) {
+            let mut replies = no_replies(self.panel.len());
+            let question = |_| {
+                let page = page.to_vec();
+                move |node: &mut Node, timeout| node.look_at(&page, timeout)
+            };
+            self.panel
+                .ask(of_admin(timeout), &mut replies, question, |_| Enough::No);
+            for (at, name) in page.iter().enumerate() {
+                let seen: Vec<_> = replies
+                    .iter()
+                    .map(|reply| {
+                        reply.as_ref().map(|reply| match reply {
+                            Ok(seen) => Ok(seen.get(at).cloned().unwrap_or_default()),
+                            Err(error) => Err(error.clone()),
+                        })
+                    })
+                    .collect();
+                let status = decided(tally::looking(&seen))?;
+                if tally::is_known(&status) && tell(name, &status).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
     }
 
     fn unlock(

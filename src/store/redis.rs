@@ -33,10 +33,16 @@
 //! | `i` + id | its ticket, in line since, its details as JSON |
 //! | `g0`, `u` | on a node of a quorum: token, set of nodes and round of the grant; rounds that were taken back |
 //! | `off` | the last 8 tokens that were freed by force, like `rel` |
-//! | `rel` | the last 8 tokens that were released or withdrawn, newest first, with commas: never granted again |
+//! | `rel` | the last 8 tokens that were released or withdrawn, newest first, with commas: never granted again; with `!` before one that held nothing then |
 //! | `os`, `ok` | when the last success was asked for, and the last once-key that succeeded |
 //! | `oa` | when the first attempt of this tick was asked for, a colon, how many there were |
-//! | `runs`, `skips` | counters: reserved |
+//! | `r`, `rs` | the record of the last run that ended (see `runs.lua`); when a success last ended |
+//! | `skips` | how many runs were skipped since the last grant, and the ids of the last of them |
+//! | `k0` | how many were before the grant of place 0, and how many runs its holder wants remembered |
+//!
+//! `{PREFIX` + name `}:runs`: a list of the records of the last runs, for 30 days after
+//! the last of them. No script declares it: a Cluster would answer TRYAGAIN for it
+//! while its slot moves, for as long as it does not exist.
 //!
 //! With `os`, `ok` or `oa` a hash is kept for ever, else for 30 days after its last use.
 //!
@@ -49,14 +55,19 @@ mod eval;
 mod failure;
 mod line;
 mod link;
+mod listing;
 pub(crate) mod node;
+mod past;
+pub(crate) mod probe;
 mod replicas;
+pub(crate) mod rights;
 mod script;
 mod sentinel;
 pub(crate) mod tls;
 mod wire;
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -73,11 +84,13 @@ use self::answer::Words;
 use self::eval::Eval;
 use self::line::Line;
 use self::link::Link;
-use self::script::{ACQUIRE, INSPECT, REFRESH, RELEASE, UNLOCK};
+use self::script::{ACQUIRE, CHECK, EXTEND, GIVE_BACK, HISTORY, INSPECT, REFRESH, RELEASE, UNLOCK};
 use self::tls::Tls;
+use super::past::{History, PastOutcome};
+use super::pattern::Pattern;
 use super::{
-    Acquire, Ask, Claim, End, Grant, LockName, Refresh, Release, Status, Store, StoreError,
-    StoreErrorKind, Token, Unlock, Unlocked,
+    Acquire, Ask, Checked, Claim, End, Grant, LockName, Refresh, Release, Status, Store,
+    StoreError, StoreErrorKind, Token, Unlock, Unlocked,
 };
 
 /// Where a server is and how to log in.
@@ -259,17 +272,27 @@ impl RedisStore {
         }
     }
 
+    /// The server that gave the last answer.
+    pub(crate) fn server(&self) -> &Arc<Server> {
+        self.link.server()
+    }
+
     fn key(&self, name: &LockName) -> String {
         format!("{}{name}", self.key_prefix)
     }
 
-    /// Runs `script` on the keys of `name`, and reads its answer with `read`.
+    /// Runs `script` on the keys of its name, and reads the answer with `read`.
     fn step<T>(
         &mut self,
         script: &Script<'_>,
         limit: Limit,
         read: impl FnOnce(Words) -> Option<T>,
     ) -> Result<T, StoreError> {
+        let value = self.send(script, limit)?;
+        self.read(value, read)
+    }
+
+    fn send(&mut self, script: &Script<'_>, limit: Limit) -> Result<Value, StoreError> {
         let eval = Eval {
             text: script.text,
             key: &self.key(script.name),
@@ -279,9 +302,18 @@ impl RedisStore {
         let answer = self.link.request(&eval, limit.deadline);
         let server = self.link.server();
         let value = answer.map_err(|fault| failure::of_fault(server, fault, limit.timeout))?;
-        if let Value::ServerError(error) = &value {
-            return Err(failure::of_answer(server, &wire::error_text(error)));
+        match &value {
+            Value::ServerError(error) => Err(failure::of_answer(server, &wire::error_text(error))),
+            _ => Ok(value),
         }
+    }
+
+    fn read<T>(
+        &self,
+        value: Value,
+        read: impl FnOnce(Words) -> Option<T>,
+    ) -> Result<T, StoreError> {
+        let server = self.link.server();
         if let Some((key, what)) = answer::refused_key(&value) {
             return Err(StoreError::new(
                 StoreErrorKind::Misconfigured,
@@ -297,13 +329,8 @@ impl RedisStore {
     }
 
     /// Asks for the lock once; in line, if we stand there.
-    fn ask(
-        &mut self,
-        claim: &Claim,
-        waited: Duration,
-        limit: Limit,
-    ) -> Result<Acquire, StoreError> {
-        let args = self.acquire_args(claim, waited);
+    fn ask(&mut self, claim: &Claim, ask: Ask, limit: Limit) -> Result<Acquire, StoreError> {
+        let args = self.acquire_args(claim, ask);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let script = Script {
             text: ACQUIRE,
@@ -317,8 +344,13 @@ impl RedisStore {
     }
 
     /// The arguments of ACQUIRE, but for those of a node of a quorum.
-    fn acquire_args(&self, claim: &Claim, waited: Duration) -> Vec<String> {
+    fn acquire_args(&self, claim: &Claim, ask: Ask) -> Vec<String> {
         let line = self.line.as_ref();
+        let manner = match line {
+            Some(_) => "line",
+            None if ask.in_line => "look",
+            None => "try",
+        };
         let attempts = claim.once.per.map_or(0, |per| per.attempts);
         vec![
             claim.token.as_str().to_owned(),
@@ -326,13 +358,14 @@ impl RedisStore {
             details(claim),
             claim.slots.max(1).to_string(),
             claim.min_hold.as_millis().to_string(),
-            waited.as_millis().to_string(),
-            if line.is_some() { "line" } else { "try" }.to_owned(),
+            ask.waited.as_millis().to_string(),
+            manner.to_owned(),
             claim.holder.id.clone(),
             line.map_or(0, |line| line.ticket).to_string(),
             per_millis(claim),
             attempts.to_string(),
             once_key(claim),
+            claim.history.to_string(),
         ]
     }
 
@@ -366,7 +399,7 @@ impl RedisStore {
             .as_mut()
             .is_some_and(|line| line.silence(limit.deadline));
         // A free lock costs one request, in line or not.
-        let answer = self.ask(claim, ask.waited, limit)?;
+        let answer = self.ask(claim, ask, limit)?;
         let refused = matches!(
             answer,
             Acquire::Held(_) | Acquire::Reserved { .. } | Acquire::Queued(_)
@@ -381,7 +414,7 @@ impl RedisStore {
             return Ok(answer);
         }
         self.listen(claim, limit)?;
-        self.ask(claim, ask.waited, limit)
+        self.ask(claim, ask, limit)
     }
 
     /// Makes sure that we are told when it is worth asking again: by the server
@@ -506,18 +539,20 @@ impl Store for RedisStore {
         let held = self.place.as_ref().filter(|(of, _)| *of == claim.token);
         let place = held.map_or_else(String::new, |(_, place)| place.to_string());
         let (how, waited) = match end {
-            End::Succeeded { waited } => ("succeeded", waited),
-            End::Failed => ("failed", Duration::ZERO),
-            End::Unstarted => ("unstarted", Duration::ZERO),
+            End::Ran { outcome, waited } => (outcome.to_string(), waited),
+            End::Unstarted => (PastOutcome::Unstarted.to_string(), Duration::ZERO),
+            End::Withdrawn => ("withdrawn".to_owned(), Duration::ZERO),
+            End::Skipped => ("skipped".to_owned(), Duration::ZERO),
         };
         let args = [
             claim.token.as_str(),
             &place,
-            how,
+            &how,
             &waited.as_millis().to_string(),
             &claim.holder.id,
             &per_millis(claim),
             &once_key(claim),
+            &claim.history.to_string(),
         ];
         let script = Script {
             text: RELEASE,
@@ -531,6 +566,53 @@ impl Store for RedisStore {
         answer
     }
 
+    fn check(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        let script = Script {
+            text: CHECK,
+            name,
+            mark: None,
+            args: &[token.as_str()],
+        };
+        self.step(&script, Limit::new(timeout), answer::checked)
+    }
+
+    fn extend(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        ttl: Option<Duration>,
+        timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        let ttl = ttl.map_or_else(String::new, millis);
+        let script = Script {
+            text: EXTEND,
+            name,
+            mark: None,
+            args: &[token.as_str(), &ttl],
+        };
+        self.step(&script, Limit::new(timeout), answer::extended)
+    }
+
+    fn give_back(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        timeout: Duration,
+    ) -> Result<Release, StoreError> {
+        let script = Script {
+            text: GIVE_BACK,
+            name,
+            mark: None,
+            args: &[token.as_str()],
+        };
+        self.step(&script, Limit::new(timeout), answer::release)
+    }
+
     fn inspect(&mut self, name: &LockName, timeout: Duration) -> Result<Status, StoreError> {
         let script = Script {
             text: INSPECT,
@@ -539,6 +621,25 @@ impl Store for RedisStore {
             args: &[],
         };
         self.step(&script, Limit::new(timeout), answer::status)
+    }
+
+    fn history(&mut self, name: &LockName, timeout: Duration) -> Result<History, StoreError> {
+        let script = Script {
+            text: HISTORY,
+            name,
+            mark: None,
+            args: &[],
+        };
+        self.step(&script, Limit::new(timeout), past::history)
+    }
+
+    fn list(
+        &mut self,
+        pattern: &Pattern,
+        tell: &mut dyn FnMut(&LockName, &Status) -> ControlFlow<()>,
+        timeout: Duration,
+    ) -> Result<(), StoreError> {
+        self.walk(pattern, tell, timeout)
     }
 
     fn unlock(

@@ -131,7 +131,7 @@ impl Supervisor {
                 answers
             {
                 // The withdrawal may not get through: the connection that brought this does.
-                actions.push(Action::Release(End::Unstarted));
+                actions.push(Action::Release(End::Withdrawn));
             }
             return;
         };
@@ -263,7 +263,7 @@ impl Supervisor {
             }
             OnUnavailable::Run => {
                 // It may have been granted after all: nobody would refresh or release it.
-                actions.push(Action::Withdraw);
+                actions.push(Action::Withdraw(End::Withdrawn));
                 actions.push(Action::Say(Message::RunsUnlocked { error }));
                 actions.push(Action::Spawn { grant: None });
             }
@@ -287,11 +287,16 @@ impl Supervisor {
             Outcome::Interrupted(_) => WITHDRAW_MAX,
             _ => WITHDRAW_CALMLY_MAX,
         };
+        // Any other skip was the store's answer, which has counted it.
+        let end = match outcome {
+            Outcome::Skipped(Skip::WaitOver { .. }) => End::Skipped,
+            _ => End::Withdrawn,
+        };
         self.phase = Phase::Withdrawing {
             until: now + at_most,
             outcome,
         };
-        actions.push(Action::Withdraw);
+        actions.push(Action::Withdraw(end));
     }
 
     pub(super) fn withdrawn(&mut self, actions: &mut Vec<Action>) {

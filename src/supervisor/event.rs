@@ -76,7 +76,7 @@ pub enum Action {
     /// Give the lock back.
     Release(End),
     /// Give back what may have been granted, past a request that may be under way.
-    Withdraw,
+    Withdraw(End),
     /// Start the child, with the grant in its environment (None: it runs unlocked).
     Spawn {
         /// What was granted.

@@ -7,6 +7,7 @@ use crate::clock::Tick;
 use crate::exit::ChildStatus;
 use crate::lease::Lease;
 use crate::message::{LossCause, Message, Reaction};
+use crate::store::past::PastOutcome;
 use crate::store::{End, Release, StoreError};
 
 /// From the child's end tasklock is gone within this, answer or not.
@@ -35,15 +36,17 @@ impl Supervisor {
 
     /// What the store is told of the run.
     fn end(&self, now: Tick) -> End {
-        match self.child {
-            _ if self.not_started.is_some() => End::Unstarted,
-            Child::Gone(ChildStatus::Exited(0)) if !self.lost && !self.timed_out => {
-                End::Succeeded {
-                    waited: now.since(self.asked_at),
-                }
-            }
-            _ => End::Failed,
-        }
+        let outcome = match self.child {
+            _ if self.not_started.is_some() => return End::Unstarted,
+            _ if self.lost => PastOutcome::Lost,
+            _ if self.timed_out => PastOutcome::Timeout,
+            Child::Gone(ChildStatus::Exited(code)) => PastOutcome::Exit(code),
+            Child::Gone(ChildStatus::Killed(signal)) => PastOutcome::Signal(signal.number()),
+            // Nothing is released while it may be alive.
+            Child::None | Child::Running { .. } => PastOutcome::Lost,
+        };
+        let waited = now.since(self.asked_at);
+        End::Ran { outcome, waited }
     }
 
     pub(super) fn released(

@@ -19,6 +19,7 @@ mod waiting;
 
 const KEY: &str = "task_lock:job";
 const STATE: &str = "{task_lock:job}:st";
+const RUNS: &str = "{task_lock:job}:runs";
 
 /// Of requests that are to run into it.
 const BRIEF: Duration = Duration::from_millis(500);

@@ -112,6 +112,8 @@ fn variables_of_the_command() -> Words {
     run.expect_code(0);
     let names = run.stdout.lines().filter_map(|line| line.split('=').next());
     names
+        // What it was told of the store has a place of its own.
+        .filter(|name| *name != "TASKLOCK_URL")
         .filter(|name| name.starts_with("TASKLOCK_"))
         .map(str::to_owned)
         .collect()
@@ -152,6 +154,7 @@ fn man_section(name: &str) -> String {
     man_section_of("man/tasklock.1", name)
 }
 
+/// The same of another page.
 fn man_section_of(page: &str, name: &str) -> String {
     let groff = [
         "groff",
@@ -164,7 +167,7 @@ fn man_section_of(page: &str, name: &str) -> String {
     let shown = output_of(&groff, &text(page)).0;
     let from = shown
         .find(&format!("\n{name}\n"))
-        .unwrap_or_else(|| panic!("the man page has no section {name}; groff shows:\n{shown}"));
+        .unwrap_or_else(|| panic!("{page}(1) has no section {name}; groff shows:\n{shown}"));
     let section = &shown[from + name.len() + 2..];
     let end = section
         .match_indices('\n')
@@ -222,26 +225,87 @@ fn the_man_page_has_the_options_of_a_run_and_no_others() {
     agree("OPTIONS", &named, &flags(""));
 }
 
-#[test]
-fn the_man_page_has_the_subcommands_and_their_options() {
-    let section = man_section("COMMANDS");
-    let named: Words = section
-        .split([' ', ',', '\n', '.'])
+/// The words of a section that are options.
+fn options_in(section: &str) -> Words {
+    section
+        .split([' ', ',', '\n', '.', '[', '=', ';', ':'])
         .filter(|word| word.starts_with('-') && word.len() > 1)
         .map(str::to_owned)
-        .collect();
-    let mut program = Words::new();
+        .collect()
+}
+
+#[test]
+fn every_subcommand_has_a_man_page_with_its_options_and_no_others() {
+    let commands = man_section("COMMANDS");
     for name in subcommands().iter().filter(|name| !name.is_empty()) {
-        assert!(section.contains(&format!("tasklock {name}")), "{name}");
-        // One with a page of its own has its options there.
-        if !file(&format!("man/tasklock-{name}.1")).is_file() {
-            program.extend(flags(name));
+        let page = format!("tasklock-{name}");
+        assert!(commands.contains(&format!("{page}(1)")), "{page}");
+        // What these share with a run stands in its page.
+        if matches!(
+            name.as_str(),
+            "config" | "acquire" | "refresh" | "release" | "check"
+        ) {
+            continue;
         }
+        let path = format!("man/{page}.1");
+        let mut program = flags(name);
+        // The pages spare the long form of what tasklock(1) has described.
+        program.remove("--url");
+        program.remove("--help");
+        let named = options_in(&man_section_of(&path, "OPTIONS"));
+        agree(&page, &named, &program);
+        let unknown: Vec<_> = long_options(&man_section_of(&path, "EXAMPLES"))
+            .into_iter()
+            .filter(|word| !program.contains(word))
+            .collect();
+        assert!(unknown.is_empty(), "{page}: {unknown:?}");
     }
-    // The section spares the long form of what OPTIONS has described.
-    program.remove("--url");
-    program.remove("--help");
-    agree("COMMANDS", &named, &program);
+}
+
+#[test]
+fn the_man_pages_of_subcommands_give_the_defaults_that_help_gives() {
+    for name in ["status", "list", "history", "unlock"] {
+        let section = man_section_of(&format!("man/tasklock-{name}.1"), "OPTIONS");
+        let told: Vec<_> = section
+            .split("Default: ")
+            .skip(1)
+            .filter_map(|rest| rest.split('.').next())
+            .collect();
+        let whole = definition("");
+        let own = definition(name);
+        let of_a_run =
+            |arg: &&clap::Arg| whole.get_arguments().any(|it| it.get_id() == arg.get_id());
+        let helps: Vec<_> = own
+            .get_arguments()
+            .filter(|arg| !of_a_run(arg))
+            .filter_map(|arg| Some(arg.get_help()?.to_string()))
+            .collect();
+        let defaults: Vec<_> = helps
+            .iter()
+            .filter_map(|help| help.split_once("[default: ")?.1.split(']').next())
+            .collect();
+        assert_eq!(told, defaults, "{name}");
+    }
+}
+
+/// The subcommands for a lock that is held by its token.
+const OF_TOKENS: [&str; 4] = ["acquire", "refresh", "release", "check"];
+
+#[test]
+fn the_pages_of_holding_across_steps_have_their_options_and_no_others() {
+    // Where the lock lives is described in one place.
+    let mut store = flags("status");
+    for own in ["--name", "--help", "-h"] {
+        store.remove(own);
+    }
+    for name in OF_TOKENS {
+        let section = man_section_of(&format!("man/tasklock-{name}.1"), "OPTIONS");
+        let tags = section.lines().filter(|line| line.starts_with("       -"));
+        let words = tags.flat_map(|line| line.split([' ', ',']).map(str::to_owned));
+        let named: Words = words.filter(|word| word.starts_with('-')).collect();
+        let own: Words = flags(name).difference(&store).cloned().collect();
+        agree(name, &named, &own);
+    }
 }
 
 #[test]
@@ -318,6 +382,7 @@ fn the_man_page_gives_the_values_that_the_program_takes() {
 fn the_man_page_has_every_variable_and_no_others() {
     let mut program = variables();
     program.extend(variables_of_the_command());
+    program.extend(variables_in("TASKLOCK_DEADLINE")); // of acquire --format env
     agree(
         "ENVIRONMENT",
         &variables_in(&man_section("ENVIRONMENT")),
@@ -475,20 +540,31 @@ fn the_fields_of_a_report_are_in_the_man_page() {
 #[test]
 fn the_version_is_the_same_everywhere() {
     let version = env!("CARGO_PKG_VERSION");
-    let man = text("man/tasklock.1");
-    let title = man.lines().find(|line| line.starts_with(".TH")).unwrap();
-    assert!(
-        title.contains(&format!("\"tasklock {version}\"")),
-        "{title}"
-    );
+    for page in pages() {
+        let man = text(&page);
+        let title = man.lines().find(|line| line.starts_with(".TH")).unwrap();
+        assert!(
+            title.contains(&format!("\"tasklock {version}\"")),
+            "{page}: {title}"
+        );
+    }
     assert!(text("CHANGELOG.md").contains(&format!("\n## [{version}]")));
+}
+
+/// `man/tasklock.1`, and one for each subcommand.
+fn pages() -> Vec<String> {
+    let page = |name: &String| match name.as_str() {
+        "" => "man/tasklock.1".to_owned(),
+        name => format!("man/tasklock-{name}.1"),
+    };
+    subcommands().iter().map(page).collect()
 }
 
 #[test]
 fn the_man_pages_are_clean() {
-    for page in ["tasklock.1", "tasklock-config.1", "tasklock.toml.5"] {
-        let groff = ["groff", "-man", "-ww", "-z", "-Tascii"];
-        quiet_output_of(&groff, &text(&format!("man/{page}")));
+    let file = "man/tasklock.toml.5".to_owned();
+    for page in pages().into_iter().chain([file]) {
+        quiet_output_of(&["groff", "-man", "-ww", "-z", "-Tascii"], &text(&page));
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // clippy.toml reaches only the bodies of #[test] functions
 
+use crate::support::store::FAILED;
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -14,7 +15,8 @@ use std::time::Duration;
 use nix::unistd::geteuid;
 use tasklock::store::local::LocalStore;
 use tasklock::store::{
-    Acquire, Ask, Claim, End, Fence, Holder, LockName, Once, Refresh, Release, Store, Token, Unlock,
+    Acquire, Ask, Claim, Fence, Holder, Lasts, LockName, Once, Refresh, Release, Store, Token,
+    Unlock,
 };
 
 mod sharing;
@@ -73,6 +75,8 @@ fn claim() -> Claim {
         min_hold: Duration::ZERO,
         once: Once::default(),
         replicas: 0,
+        history: 100,
+        lasts: Lasts::Process,
     }
 }
 
@@ -197,7 +201,7 @@ fn another_process_obeys() {
                 format!("{:?}", store.acquire(&run, Ask::default(), NO_TIMEOUT))
             }
             "exhaust" => format!("{:?}", waiting::exhaust()),
-            "release" => format!("{:?}", store.release(&run, End::Failed, NO_TIMEOUT)),
+            "release" => format!("{:?}", store.release(&run, FAILED, NO_TIMEOUT)),
             "inspect" => format!("{:?}", store.inspect(&run.name, NO_TIMEOUT)),
             "ask" => format!(
                 "{:?}",
@@ -243,7 +247,7 @@ fn the_lock_of_a_killed_process_is_free_at_once_and_the_fence_grows() {
         assert!(next > fence);
         fence = next;
         assert_eq!(
-            store.release(&run, End::Failed, NO_TIMEOUT).unwrap(),
+            store.release(&run, FAILED, NO_TIMEOUT).unwrap(),
             Release::Released
         );
     }
@@ -336,7 +340,7 @@ fn users_of_a_sticky_directory_exclude_and_ask_each_other() {
         "a sticky directory protects the files of others: {force}"
     );
     assert_eq!(
-        store.release(&run, End::Failed, NO_TIMEOUT).unwrap(),
+        store.release(&run, FAILED, NO_TIMEOUT).unwrap(),
         Release::Released
     );
 
@@ -348,7 +352,8 @@ fn users_of_a_sticky_directory_exclude_and_ask_each_other() {
     ));
     assert!(other.order("release").contains("Released"));
     assert!(granted(&mut store, &claim()) > fence);
-    assert_eq!(fs::read_dir(scratch.locks()).unwrap().count(), 1);
+    // The lock, and what is remembered of its runs.
+    assert_eq!(fs::read_dir(scratch.locks()).unwrap().count(), 2);
 }
 
 #[test]

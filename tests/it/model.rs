@@ -230,7 +230,7 @@ impl World {
             }
             Action::Release(end) => {
                 self.in_line = false;
-                let unstarted = matches!(end, End::Unstarted);
+                let unstarted = matches!(end, End::Unstarted | End::Withdrawn);
                 prop_assert!(unstarted != self.spawned, "{end:?}");
                 prop_assert!(!self.lost, "release after a definite loss");
                 prop_assert!(!self.child, "release while the child is alive");
@@ -243,7 +243,7 @@ impl World {
                     self.under_way.push((Asked::Release, self.now));
                 }
             }
-            Action::Withdraw => {
+            Action::Withdraw(_) => {
                 prop_assert!(!self.spawned);
                 self.in_line = false;
                 self.under_way.push((Asked::Withdraw, self.now));

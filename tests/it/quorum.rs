@@ -6,7 +6,7 @@ use tasklock::store::{Acquire, Ask, Claim, Store};
 
 use crate::support::proxy::Proxy;
 use crate::support::redis::Server;
-use crate::support::store::{TIMEOUT, claim, open};
+use crate::support::store::{FAILED, TIMEOUT, claim, open};
 
 mod competing;
 mod failing;
@@ -29,9 +29,7 @@ impl Quorum {
         let mut store = quorum.open();
         let first = claim("first", "nobody");
         assert!(is_granted(&mut *store, &first));
-        store
-            .release(&first, tasklock::store::End::Failed, TIMEOUT)
-            .unwrap();
+        store.release(&first, FAILED, TIMEOUT).unwrap();
         // That was long ago.
         for server in &quorum.servers {
             let run = server.info("server")["run_id"].clone();

@@ -21,6 +21,7 @@ mod losing;
 mod places;
 mod queueing;
 mod releasing;
+mod remembering;
 mod serving;
 mod tls;
 

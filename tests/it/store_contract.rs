@@ -16,10 +16,13 @@ use crate::support::store::{PREFIX, target};
 
 mod cooling;
 mod holding;
+mod listing;
 mod once;
+mod remembering;
 mod schedules;
 mod slots;
 mod telling;
+mod tokens;
 mod unlocking;
 mod waiting;
 
@@ -118,6 +121,50 @@ macro_rules! promises_of {
                     a_success_with_a_key_leaves_the_time_alone
                     what_is_done_is_told_while_the_lock_is_held
                     a_waiter_that_is_not_needed_any_more_lets_the_next_in
+                }
+                remembering {
+                    a_lock_that_was_never_held_has_no_past
+                    a_run_is_remembered_with_its_holder_its_times_and_its_outcome
+                    every_outcome_is_remembered_in_order
+                    a_repeated_release_is_one_run
+                    a_release_by_a_stranger_is_no_run
+                    what_is_withdrawn_is_no_run
+                    a_run_that_ended_without_a_word_has_vanished
+                    a_run_whose_lock_was_freed_by_force_has_lost_it
+                    the_last_runs_are_kept_and_no_more
+                    without_history_the_last_run_is_known_all_the_same
+                    the_last_success_stays_known_through_failures
+                    who_is_refused_is_skipped_once
+                    a_cooldown_skips
+                    a_waiter_is_skipped_when_its_wait_runs_out
+                    what_is_done_already_is_not_skipped
+                    those_who_wait_are_told_of_in_order
+                    whatever_stands_in_a_name_comes_back
+                }
+                listing {
+                    where_nothing_is_remembered_there_are_no_locks
+                    every_lock_is_listed_with_its_status
+                    a_pattern_chooses_among_the_names
+                    long_and_hostile_names_are_listed_as_they_are
+                    a_list_ends_when_it_is_told_to
+                }
+                tokens {
+                    a_hold_outlives_whoever_took_it
+                    whoever_has_the_token_checks_extends_and_gives_back
+                    a_wrong_token_changes_nothing_and_hears_who_has_the_lock
+                    a_free_lock_is_held_by_no_token
+                    the_same_token_is_granted_again_with_the_same_fence
+                    giving_back_twice_is_giving_back_once
+                    a_token_that_was_given_back_is_never_granted_again
+                    a_lease_that_has_ended_is_lost_though_nobody_took_the_lock
+                    a_lease_that_is_extended_does_not_end
+                    a_lock_that_was_taken_over_is_left_alone_by_its_old_token
+                    an_administrator_who_asks_is_heard_and_the_lease_not_extended
+                    force_frees_it_and_its_token_holds_nothing_any_more
+                    places_are_found_by_their_tokens
+                    the_lock_of_a_run_is_known_by_its_token_and_can_be_taken_from_it
+                    who_waits_gets_it_when_it_is_given_back
+                    who_waits_gets_it_when_its_lease_ends
                 }
                 telling {
                     looking_changes_nothing

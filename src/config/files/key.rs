@@ -55,7 +55,7 @@ const fn of_lock(id: &'static str, kind: Kind) -> Key {
 }
 
 /// All of them, in the order in which `tasklock config` shows them.
-pub(in crate::config) const KEYS: [Key; 29] = [
+pub(in crate::config) const KEYS: [Key; 30] = [
     site("url", Kind::Urls),
     site("url_file", Kind::Path),
     site("key_prefix", Kind::Text),
@@ -70,6 +70,7 @@ pub(in crate::config) const KEYS: [Key; 29] = [
     of_lock("once_per", Kind::Time),
     of_lock("once_key", Kind::Text),
     of_lock("once_attempts", Kind::Number),
+    site("history", Kind::Number),
     site("replicas", Kind::Number),
     site("jitter", Kind::Time),
     site("conflict_exit_code", Kind::Number),

@@ -26,6 +26,9 @@ const LINE_SUFFIX: &str = ".line";
 /// What is done already.
 const ONCE_SUFFIX: &str = ".once";
 
+/// What is remembered of the runs.
+const RUNS_SUFFIX: &str = ".runs";
+
 /// The longest of these, in bytes; the number of a place has up to three digits.
 const SUFFIX_MAX_BYTES: usize = MARKER_SUFFIX.len();
 
@@ -57,6 +60,62 @@ pub(super) fn line_file(name: &LockName) -> String {
 /// The file that says what of `name` is done already.
 pub(super) fn once_file(name: &LockName) -> String {
     stem(name) + ONCE_SUFFIX
+}
+
+/// The file that says what is remembered of the runs of `name`.
+pub(super) fn runs_file(name: &LockName) -> String {
+    stem(name) + RUNS_SUFFIX
+}
+
+/// Whether the name of the files does not tell that of the lock.
+pub(super) fn is_hashed(name: &LockName) -> bool {
+    // Each byte is encoded with three at most.
+    name.as_str().len() * 3 > FILE_NAME_MAX_BYTES - SUFFIX_MAX_BYTES && stem(name).contains('+')
+}
+
+/// What a file is to a list of all locks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Listed<'a> {
+    /// The first place of this lock.
+    Lock(LockName),
+    /// The first place of a lock whose name stands in the file only.
+    Hashed,
+    /// Another place of the lock whose first has this name without its suffix.
+    Slot(&'a str, u32),
+}
+
+/// What `file` is; None: nothing that is listed.
+pub(super) fn listed(file: &str) -> Option<Listed<'_>> {
+    if let Some(stem) = file.strip_suffix(LOCK_SUFFIX) {
+        if stem.contains('+') {
+            return Some(Listed::Hashed);
+        }
+        let name = LockName::new(&decoded(stem)?).ok()?;
+        return (lock_file(&name, 0) == file).then_some(Listed::Lock(name));
+    }
+    let (stem, digits) = file.rsplit_once(SLOT_SUFFIX)?;
+    Some(Listed::Slot(stem, digits.parse().ok()?))
+}
+
+/// The name of the files of `name`, without what tells them apart.
+pub(super) fn stem_of(name: &LockName) -> String {
+    stem(name)
+}
+
+/// The text that is percent-encoded in `stem`.
+fn decoded(stem: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut rest = stem.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                u8::from_str_radix(str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Which place of `name` the file is, if it is one.
@@ -167,7 +226,7 @@ mod tests {
             .flat_map(|name| {
                 let of_slot = |slot| [lock_file(&name, slot), marker_file(&name, slot)];
                 let slots = [0, 1, 11, 999].into_iter().flat_map(of_slot);
-                let others = [line_file(&name), once_file(&name)];
+                let others = [line_file(&name), once_file(&name), runs_file(&name)];
                 slots.chain(others).collect::<Vec<_>>()
             })
             .collect();
@@ -176,6 +235,36 @@ mod tests {
         files.sort();
         files.dedup();
         assert_eq!(files.len(), count);
+    }
+
+    #[test]
+    fn the_name_of_a_lock_is_read_from_that_of_its_file() {
+        for text in ["a", "a.lock", ".", "50%", "ü\u{1F600}", "a.slot1", "../x y"] {
+            let lock = name(text);
+            assert_eq!(
+                listed(&lock_file(&lock, 0)),
+                Some(Listed::Lock(lock.clone()))
+            );
+            let (file, stem) = (lock_file(&lock, 12), stem(&lock));
+            assert_eq!(listed(&file), Some(Listed::Slot(&stem, 12)));
+            assert!(!is_hashed(&lock));
+        }
+        let long = name(&"ü".repeat(200));
+        assert_eq!(listed(&lock_file(&long, 0)), Some(Listed::Hashed));
+        assert!(is_hashed(&long));
+        for file in [
+            "",
+            ".lock",
+            "a",
+            "a.once",
+            "a%.lock",
+            "a%2.lock",
+            "a%ff.lock",
+            "a b.lock",
+            "%61.lock",
+        ] {
+            assert_eq!(listed(file), None, "{file}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! has places for this waiter. Whoever looks learns from the kernel who stands
 //! before him and which places each of them can use; a waiter that dies is gone
 //! at that moment; nothing is written, nothing expires, nothing is left over.
-//! (The file's text is only the name of the first, for people.)
+//! (The file's text is only who they are, for people.)
 //!
 //! The locks are those of an open file description (`F_OFD_SETLK`, Linux 3.15):
 //! like `flock` they end with the process, and unlike it they have stretches.
@@ -15,7 +15,9 @@
 use std::fs::File;
 use std::iter;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -24,12 +26,17 @@ use serde::{Deserialize, Serialize};
 
 use super::directory::{Access, Directory, Entry};
 use super::file_name::line_file;
-use super::record::{self, Content};
+use super::record::{self, Moment};
 use crate::store::{Holder, LockName, StoreError, StoreErrorKind};
 
 /// The stretch of one ticket, in bytes, and so the most places that a waiter
 /// can be seen to choose from.
 const STRETCH_BYTES: u64 = 1024;
+
+/// Who waits is told in lines of so many bytes, and of so many waiters at most: the
+/// file may be on a small tmpfs.
+const LINE_BYTES: u64 = 4096;
+const LINES: u64 = 128;
 
 /// One past the last byte that can be locked.
 const END_BYTE: u64 = libc::off_t::MAX as u64 / STRETCH_BYTES * STRETCH_BYTES;
@@ -118,13 +125,22 @@ impl<'a> Line<'a> {
         Ok(entry == Entry::Same)
     }
 
-    /// Who said last that it is the first in line.
+    /// Who is first in line, if that is known.
     pub(super) fn first(&self) -> Option<Holder> {
+        let first = self.waiters().ok()?;
+        let mut details = self.details_of(first.iter().take(1));
+        details.pop().flatten().map(|(holder, _)| holder)
+    }
+
+    /// Who these are, and since when they stand here, as far as is known.
+    pub(super) fn details_of<'w>(
+        &self,
+        waiters: impl Iterator<Item = &'w Waiter>,
+    ) -> Vec<Option<(Holder, Duration)>> {
         let file = self.directory.open_file(&self.file_name, Access::Look);
-        match record::read::<First>(&file.ok()??) {
-            Ok(Content::Known(first)) => Some(first.waiter),
-            _ => None,
-        }
+        let file = file.ok().flatten();
+        let details = |waiter: &Waiter| details(file.as_ref()?, waiter.ticket);
+        waiters.map(details).collect()
     }
 
     fn failure(&self, errno: Errno) -> StoreError {
@@ -132,12 +148,27 @@ impl<'a> Line<'a> {
     }
 }
 
-/// What stands in the file.
+/// What stands in the file for one waiter, in the line of [`LINE_BYTES`] that is
+/// its ticket's.
 #[derive(Serialize, Deserialize)]
-struct First {
+struct Details {
     v: u64,
-    /// The first in line.
+    ticket: u64,
+    since: Moment,
     waiter: Holder,
+}
+
+fn offset_of(ticket: u64) -> u64 {
+    ticket % LINES * LINE_BYTES
+}
+
+fn details(file: &File, ticket: u64) -> Option<(Holder, Duration)> {
+    let mut bytes = [0; LINE_BYTES as usize];
+    let count = file.read_at(&mut bytes, offset_of(ticket)).ok()?;
+    let line = bytes[..count].split(|byte| *byte == b'\n').next()?;
+    let details: Details = serde_json::from_slice(line).ok()?;
+    let is_it = details.v == record::VERSION && details.ticket == ticket;
+    is_it.then(|| (details.waiter, Moment::now().since(&details.since)))
 }
 
 /// A place in line of ours. Dropping it leaves the line.
@@ -164,14 +195,22 @@ impl Ticket {
         }
     }
 
-    /// Tells those who look that the first in line is `waiter`.
+    /// Tells those who look that it is `waiter` who stands here.
     pub(super) fn announce(&self, waiter: &Holder) {
-        let first = First {
+        let ticket = self.waiter.ticket;
+        let details = Details {
             v: record::VERSION,
+            ticket,
+            since: Moment::now(),
             waiter: waiter.clone(),
         };
         // For people only.
-        let _ = record::write(&self.file, &first);
+        if let Ok(mut line) = serde_json::to_vec(&details) {
+            line.push(b'\n');
+            if line.len() as u64 <= LINE_BYTES {
+                let _ = self.file.write_all_at(&line, offset_of(ticket));
+            }
+        }
     }
 }
 

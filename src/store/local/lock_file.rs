@@ -1,13 +1,17 @@
 //! The file of one place of a lock: taking it, looking at it, and finding out what became of it.
 
+mod token;
+
 use std::fs::{File, TryLockError};
 use std::io;
 use std::time::Duration;
 
 use super::directory::{Access, Directory, Entry, errno_of};
 use super::file_name::{lock_file, marker_file};
+use super::history::RunsFile;
 use super::patience::Patience;
 use super::record::{self, Content, Marker, Moment, Record};
+use crate::store::past::PastOutcome;
 use crate::store::{
     Claim, End, Fence, Grant, Held, LockName, Loss, Refresh, Release, StoreError, StoreErrorKind,
     Token,
@@ -27,12 +31,22 @@ pub(super) struct Hold {
 }
 
 impl Hold {
+    /// Whether the hold needs no process.
+    pub(super) fn is_leased(&self) -> bool {
+        self.record.lease.is_some()
+    }
+
     pub(super) fn grant(&self) -> Grant {
         Grant {
             fence: self.record.fence,
             end_ms: 0,
             slot: self.slot,
         }
+    }
+
+    /// What stands in its file.
+    pub(super) fn record(&self) -> &Record {
+        &self.record
     }
 
     /// Gives the place back. Closing the file alone would leave it with a child
@@ -87,6 +101,15 @@ pub(super) enum Found {
     CoolingDown(Duration),
 }
 
+/// On whose behalf a held place is freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FreedBy {
+    /// Whoever has the token.
+    Owner,
+    /// An administrator.
+    Force,
+}
+
 /// The file of one place of a lock, in the directory as it is for one request.
 pub(super) struct LockFile<'a> {
     directory: &'a Directory,
@@ -127,13 +150,23 @@ impl<'a> LockFile<'a> {
                 let record = self.read(&file);
                 file.unlock()
                     .map_err(|error| self.failure("lock", &error))?;
-                match record?.and_then(|record| record.cooling_down()) {
-                    Some(remaining) => Ok(Found::CoolingDown(remaining)),
+                match self.closed(record?.as_ref()) {
+                    Some(found) => Ok(found),
                     None => self.take(claim),
                 }
             }
             in_the_way => self.refusal(&file, in_the_way),
         }
+    }
+
+    /// What keeps a file closed that nobody has locked.
+    fn closed(&self, record: Option<&Record>) -> Option<Found> {
+        let record = record?;
+        if record.leased().is_some() {
+            let held = self.held(Some(record));
+            return Some(Found::Held { held, named: true });
+        }
+        record.cooling_down().map(Found::CoolingDown)
     }
 
     /// What somebody else's lock on `file` means.
@@ -208,8 +241,7 @@ impl<'a> LockFile<'a> {
         record::write_in(self.directory, (&self.file_name, file), record)
     }
 
-    /// Records the grant in `file`, which we have locked, unless it is cooling
-    /// down. Without a fence in the file the next holder's might not be larger:
+    /// Records the grant in `file`, which we have locked, unless it is closed. Without a fence in the file the next holder's might not be larger:
     /// then there is no grant.
     pub(super) fn grant(&self, file: File, claim: &Claim) -> Result<Found, StoreError> {
         match self.record_grant(&file, claim) {
@@ -221,9 +253,9 @@ impl<'a> LockFile<'a> {
                 file,
                 record,
             }))),
-            Ok(Err(remaining)) => {
+            Ok(Err(closed)) => {
                 let _ = file.unlock();
-                Ok(Found::CoolingDown(remaining))
+                Ok(closed)
             }
             Err(error) => {
                 let _ = file.unlock();
@@ -232,15 +264,15 @@ impl<'a> LockFile<'a> {
         }
     }
 
-    /// The record of the grant, or how long the place is still cooling down.
+    /// The record of the grant, or what keeps the place closed.
     fn record_grant(
         &self,
         file: &File,
         claim: &Claim,
-    ) -> Result<Result<Record, Duration>, StoreError> {
+    ) -> Result<Result<Record, Found>, StoreError> {
         let previous = self.read(file)?;
-        if let Some(remaining) = previous.as_ref().and_then(Record::cooling_down) {
-            return Ok(Err(remaining));
+        if let Some(closed) = self.closed(previous.as_ref()) {
+            return Ok(Err(closed));
         }
         let record = Record::granted(previous.clone(), claim).ok_or_else(|| {
             StoreError::new(
@@ -251,6 +283,10 @@ impl<'a> LockFile<'a> {
                 ),
             )
         })?;
+        if let Some(crashed) = previous.as_ref().filter(|record| record.holder.is_some()) {
+            let runs = RunsFile::new(self.directory, &claim.name);
+            runs.ended((crashed, self.slot), PastOutcome::Vanished, claim.history);
+        }
         // Before the new fence can be read: what comes after is meant for us.
         self.directory.remove(&self.marker_name);
         self.write(file, &record).inspect_err(|_| {
@@ -279,7 +315,8 @@ impl<'a> LockFile<'a> {
             Err(TryLockError::Error(error)) => return Err(failure(error)),
         };
         let record = self.read(&file)?;
-        let held = (!free).then(|| self.held(record.as_ref()));
+        let leased = record.as_ref().is_some_and(|it| it.leased().is_some());
+        let held = (!free || leased).then(|| self.held(record.as_ref()));
         Ok(Some(Look { record, held }))
     }
 
@@ -291,7 +328,7 @@ impl<'a> LockFile<'a> {
         Held {
             holder: record.holder.clone(),
             age: Some(record.age()),
-            remaining: None,
+            remaining: record.leased(),
             revoked: self.marker(record.fence).is_some(),
         }
     }
@@ -384,8 +421,8 @@ impl<'a> LockFile<'a> {
     pub(super) fn release(&self, hold: &Hold, end: End) {
         let released = hold.record.released();
         let record = match end {
-            End::Unstarted => released.warm(),
-            End::Succeeded { .. } | End::Failed => released,
+            End::Ran { .. } => released,
+            End::Unstarted | End::Withdrawn | End::Skipped => released.warm(),
         };
         // A record that still names us is that of a crash: it does no harm.
         let _ = record::write(&hold.file, &record);
@@ -433,10 +470,14 @@ impl<'a> LockFile<'a> {
     }
 
     /// Puts a fresh file, free and with a larger fence, in the place of the held one.
-    pub(super) fn replace(&self, record: Option<Record>) -> Result<(), StoreError> {
-        let record = Record::next(record).ok_or_else(|| {
+    pub(super) fn replace(&self, record: Option<Record>, by: FreedBy) -> Result<(), StoreError> {
+        let proof = record.as_ref().and_then(|record| record.proof.clone());
+        let mut record = Record::next(record).ok_or_else(|| {
             StoreError::new(StoreErrorKind::Misconfigured, "the largest fence is in use")
         })?;
+        if let Some(proof) = proof {
+            record.spent = record.spent.with(&proof, by == FreedBy::Owner);
+        }
         let (temporary, file) = self.directory.create_temporary()?;
         self.write(&file, &record)
             .and_then(|()| self.directory.rename(&temporary, &self.file_name))

@@ -6,9 +6,8 @@
 //! the kernel's lock and the fence is only ever raised under it, so no decision
 //! of the store depends on an unlocked look being right.
 //!
-//! Unknown fields are kept. Reserved for what must outlive the process: `lease`
-//! (the expiry of a lock held by its token alone) and `history`. The token
-//! itself never stands here: others may read the file.
+//! Unknown fields are kept. What was before stands in a file of its own ([`super::history`]).
+//! The token itself never stands here, but its hash: others may read the file.
 
 use std::fs::{self, File};
 use std::io;
@@ -20,8 +19,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::directory::{Directory, errno_of};
+use super::file_name;
+use super::lease::{Lease, Proof, Spent};
 use crate::clock;
-use crate::store::{Claim, Fence, Holder, StoreError, StoreErrorKind};
+use crate::store::{Claim, Fence, Holder, Lasts, StoreError, StoreErrorKind};
 
 /// The version of the format that this program writes and understands.
 pub(super) const VERSION: u64 = 1;
@@ -46,7 +47,7 @@ impl Moment {
     pub(super) fn now() -> Moment {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Moment {
-            wall_ms: wall_us() / 1000,
+            wall_ms: wall_ms(),
             boot_ms: signed(millis(clock::now().since_boot())),
             boot_id: boot_id.trim().to_owned(),
         }
@@ -116,9 +117,21 @@ pub(super) struct Record {
     pub(super) since: Moment,
     #[serde(default)]
     ttl_ms: u64,
+    /// The name of the lock, if the name of the file does not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
     /// The minimum hold of that grant. It outlives the holder, and a crash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cooldown: Option<Cooldown>,
+    /// By which whoever has the token is known, while somebody holds the lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) proof: Option<Proof>,
+    /// The hold does not need a process: it ends with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lease: Option<Lease>,
+    /// The tokens that were given back without their process, the last first.
+    #[serde(default, skip_serializing_if = "Spent::is_empty")]
+    pub(super) spent: Spent,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
@@ -137,7 +150,10 @@ impl Record {
             holder: Some(claim.holder.clone()),
             since: now,
             ttl_ms: millis(claim.ttl),
+            name: file_name::is_hashed(&claim.name).then(|| claim.name.to_string()),
             cooldown,
+            proof: Some(Proof::of(&claim.token)),
+            lease: (claim.lasts == Lasts::Lease).then(|| Lease::of(claim.ttl)),
             ..record
         })
     }
@@ -153,6 +169,13 @@ impl Record {
             since: Moment::default(),
             ttl_ms: 0,
             cooldown: None,
+            name: previous.as_ref().and_then(|record| record.name.clone()),
+            proof: None,
+            lease: None,
+            spent: previous
+                .as_ref()
+                .map(|record| record.spent.clone())
+                .unwrap_or_default(),
             rest: previous.map(|record| record.rest).unwrap_or_default(),
         })
     }
@@ -161,6 +184,8 @@ impl Record {
     pub(super) fn released(&self) -> Record {
         Record {
             holder: None,
+            proof: None,
+            lease: None,
             ..self.clone()
         }
     }
@@ -177,6 +202,19 @@ impl Record {
     pub(super) fn cooling_down(&self) -> Option<Duration> {
         let cooldown = self.cooldown.as_ref()?;
         cooldown.remaining(&Moment::now())
+    }
+
+    /// How long ago the lock was granted, in ms, if that was since the last boot.
+    pub(super) fn held_ms(&self) -> u64 {
+        let boot_ms = signed(millis(clock::now().since_boot()));
+        u64::try_from(boot_ms.saturating_sub(self.since.boot_ms)).unwrap_or(0)
+    }
+
+    /// What is left of a hold that needs no process. None: there is none, or it is over.
+    pub(super) fn leased(&self) -> Option<Duration> {
+        self.lease
+            .as_ref()
+            .and_then(|lease| lease.remaining(&Moment::now()))
     }
 
     /// How long ago the lock was granted.
@@ -290,6 +328,11 @@ pub(super) fn write_in<T: Serialize>(
         kind: StoreErrorKind::Unavailable,
         ..directory.failure("write", file_name, errno_of(&error))
     })
+}
+
+/// The wall clock in milliseconds.
+pub(super) fn wall_ms() -> u64 {
+    wall_us() / 1000
 }
 
 /// The wall clock in microseconds.

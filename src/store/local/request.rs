@@ -57,6 +57,8 @@ pub(super) struct Refusal {
     pub(super) onlooker: bool,
     /// A place is free for those before us in line: for so long still.
     pub(super) reserved: Option<Duration>,
+    /// The first lease of a hold without a process ends in this time.
+    pub(super) lease: Option<Duration>,
     /// The place that has cooled down first has done so in this time.
     pub(super) cooling_down: Option<Duration>,
 }
@@ -125,7 +127,7 @@ impl<'a> Request<'a> {
                 Ok(tick) => hold.attempt = Some(tick),
                 Err(error) => {
                     // Not counted, hence not granted.
-                    self.file(hold.slot).release(&hold, End::Unstarted);
+                    self.file(hold.slot).release(&hold, End::Withdrawn);
                     hold.free();
                     return Err(error);
                 }
@@ -173,6 +175,7 @@ impl<'a> Request<'a> {
                 }
                 Found::Held { held, named } => {
                     refusal.unnamed |= !named;
+                    refusal.lease = [refusal.lease, held.remaining].into_iter().flatten().min();
                     refusal.held.get_or_insert(held);
                 }
             }

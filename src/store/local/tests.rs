@@ -17,15 +17,29 @@ use super::file_name::{lock_file, marker_file};
 use super::lock_file::LockFile;
 use super::*;
 use crate::clock;
+use crate::store::past::PastOutcome;
 use crate::store::{Done, Fence, Holder, Once, Period, Queued, StoreErrorKind};
 
 mod cooling;
+mod leases;
 mod once;
 mod planted;
 mod slots;
 mod waiting;
 
 const NO_TIMEOUT: Duration = Duration::ZERO;
+
+const FAILED: End = End::Ran {
+    outcome: PastOutcome::Exit(1),
+    waited: Duration::ZERO,
+};
+
+fn succeeded(waited: Duration) -> End {
+    End::Ran {
+        outcome: PastOutcome::Exit(0),
+        waited,
+    }
+}
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -90,6 +104,8 @@ fn claim(name: &str) -> Claim {
         min_hold: Duration::ZERO,
         once: Once::default(),
         replicas: 0,
+        history: 100,
+        lasts: Lasts::Process,
     }
 }
 
@@ -143,7 +159,7 @@ fn refresh(store: &mut LocalStore, claim: &Claim, grant: &Grant) -> Refresh {
 }
 
 fn release(store: &mut LocalStore, claim: &Claim) -> Release {
-    store.release(claim, End::Failed, NO_TIMEOUT).unwrap()
+    store.release(claim, FAILED, NO_TIMEOUT).unwrap()
 }
 
 fn status(store: &mut LocalStore, claim: &Claim) -> Slot {
@@ -469,7 +485,8 @@ fn hostile_names_change_nothing_outside_the_directory() {
         .unwrap()
         .map(|file| file.unwrap().path())
         .collect();
-    assert_eq!(files.len(), names.len(), "{files:?}");
+    // The lock, and what is remembered of its runs.
+    assert_eq!(files.len(), 2 * names.len(), "{files:?}");
     assert!(files.iter().all(|file| file.is_file()));
 }
 
@@ -659,7 +676,7 @@ fn a_chosen_directory_that_went_away_is_an_error_and_never_a_loss() {
     fs::rename(&elsewhere, scratch.locks()).unwrap();
     assert_eq!(refresh(&mut store, &run, &grant), Refresh::Held(grant));
     fs::rename(scratch.locks(), &elsewhere).unwrap();
-    assert!(store.release(&run, End::Failed, NO_TIMEOUT).is_err());
+    assert!(store.release(&run, FAILED, NO_TIMEOUT).is_err());
     fs::rename(&elsewhere, scratch.locks()).unwrap();
     granted(&mut scratch.store(), &claim("backup"));
     assert_eq!(
@@ -898,7 +915,7 @@ fn a_lock_freed_by_force_goes_to_the_next_run_with_a_larger_fence() {
     ));
     assert_eq!(refresh(&mut two, &second, &next), Refresh::Held(next));
     let files = fs::read_dir(scratch.locks()).unwrap().count();
-    assert_eq!(files, 1, "no temporary file stays");
+    assert_eq!(files, 2, "the lock and its runs: no temporary file stays");
 }
 
 #[test]

@@ -40,7 +40,6 @@ pub(super) struct Wait {
     /// None: the system refuses.
     bell: Option<Bell>,
     again: Duration,
-    announced: bool,
     unclaimed: Option<Unclaimed>,
 }
 
@@ -58,10 +57,9 @@ impl Wait {
         let line = Line::new(request.directory, &request.claim.name);
         Ok(Wait {
             token: request.claim.token.clone(),
-            ticket: line.join(request.claim.slots)?,
+            ticket: join(request, &line)?,
             bell: Bell::new().ok(),
             again: AGAIN_MIN,
-            announced: false,
             unclaimed: None,
         })
     }
@@ -87,8 +85,7 @@ impl Wait {
         let line = Line::new(request.directory, &request.claim.name);
         if !line.has(&self.ticket)? {
             // Somebody deleted the file: those who come find another one.
-            self.ticket = line.join(request.claim.slots)?;
-            self.announced = false;
+            self.ticket = join(request, &line)?;
             // Those with the same numbers are others now.
             self.bell.iter_mut().for_each(Bell::forget_line);
         }
@@ -97,10 +94,6 @@ impl Wait {
             let is_first = reserved(&before) < request.claim.slots;
             // Before the try, so that nothing is missed after it.
             let has_bell = self.hang_bell(request, &line, &before);
-            if before.is_empty() && !self.announced {
-                self.ticket.announce(&request.claim.holder);
-                self.announced = true;
-            }
             let refusal = match request.attempt(&before, Manner::Quiet, &mut self.unclaimed)? {
                 Outcome::Ours(hold) => return Ok(Turn::Ours(hold)),
                 Outcome::Done(done) => return Ok(Turn::Done(done)),
@@ -129,7 +122,9 @@ impl Wait {
             };
             let until_cool = refusal.cooling_down.map(|remaining| remaining + AGAIN_MIN);
             let until_passed_over = refusal.reserved.map(|left| left + AGAIN_MIN);
-            let ask_in = [until_cool, until_passed_over].into_iter().flatten();
+            let until_ended = refusal.lease.map(|left| left + AGAIN_MIN);
+            let ask_in = [until_cool, until_passed_over, until_ended];
+            let ask_in = ask_in.into_iter().flatten();
             return Ok(Turn::Queued(Queued {
                 held: refusal.held,
                 place: u32::try_from(before.len() + 1).ok(),
@@ -157,6 +152,13 @@ impl Wait {
         });
         bell.watch(places, path(&line.file_name)) && rings_for_line
     }
+}
+
+/// Joins the line as its last, and says who we are.
+fn join(request: &Request<'_>, line: &Line<'_>) -> Result<Ticket, StoreError> {
+    let ticket = line.join(request.claim.slots)?;
+    ticket.announce(&request.claim.holder);
+    Ok(ticket)
 }
 
 /// The places below this one are for those who stand `before` us.

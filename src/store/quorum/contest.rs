@@ -8,7 +8,7 @@ use super::tally::{self, Fencing, Replies, Standing};
 use super::{Hold, QuorumStore, TTL_MAX, no_replies, random_below, until};
 use crate::clock::{self, Tick};
 use crate::store::redis::node::{Bid, Mark, Node, Vote};
-use crate::store::{Acquire, Claim, Grant, StoreError, StoreErrorKind};
+use crate::store::{Acquire, Ask, Claim, Grant, StoreError, StoreErrorKind};
 
 /// Runs that were refused by the first node give way within a few round trips;
 /// a busy machine takes longer.
@@ -69,7 +69,7 @@ impl QuorumStore {
     pub(super) fn contend(
         &mut self,
         claim: &Claim,
-        waited: Duration,
+        ask: Ask,
         deadline: Instant,
         start: Option<(usize, Grant)>,
     ) -> Result<Contest, StoreError> {
@@ -89,7 +89,7 @@ impl QuorumStore {
         let mut patience = Patience::new(claim);
         let mut tried = Vec::new();
         loop {
-            self.vote((claim, waited), bid, bounds, &mut votes);
+            self.vote((claim, ask), bid, bounds, &mut votes);
             match standing_now(&votes) {
                 Standing::Won(place) => {
                     self.give_back_others(claim, bid.round, place, &mut votes);
@@ -183,16 +183,10 @@ impl QuorumStore {
     }
 
     /// Asks those nodes that have not voted yet.
-    fn vote(
-        &mut self,
-        (claim, waited): (&Claim, Duration),
-        bid: Bid,
-        bounds: Bounds,
-        votes: &mut Votes,
-    ) {
+    fn vote(&mut self, (claim, ask): (&Claim, Ask), bid: Bid, bounds: Bounds, votes: &mut Votes) {
         let question = |_| {
             let claim = claim.clone();
-            move |node: &mut Node, timeout| node.vote(&claim, waited, &bid, timeout)
+            move |node: &mut Node, timeout| node.vote(&claim, ask, &bid, timeout)
         };
         self.panel.ask(bounds, votes, question, |votes| {
             if bid.founding {

@@ -54,6 +54,11 @@ impl Nodes {
             set: hex(&digest.as_ref()[..8]),
         })
     }
+
+    /// The nodes, in the order that all clients use.
+    pub(crate) fn servers(&self) -> &[Arc<Server>] {
+        &self.servers
+    }
 }
 
 /// The URLs without user and password.

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use super::past::{known_to, last, most_of};
+use crate::store::past::History;
 use crate::store::redis::node::{Kept, Vote};
 use crate::store::{
     Acquire, Done, Fence, Grant, Held, Loss, Refresh, Release, Slot, Status, StoreError,
@@ -177,7 +179,7 @@ fn refusal(answers: &[&Acquire], needed: usize) -> (Acquire, bool) {
 }
 
 /// The holder that most of these name, and how many do.
-fn most_named<'a>(held: impl Iterator<Item = &'a Held>) -> Option<(&'a Held, usize)> {
+pub(super) fn most_named<'a>(held: impl Iterator<Item = &'a Held>) -> Option<(&'a Held, usize)> {
     let all: Vec<&Held> = held.collect();
     let named = |one: &Held| all.iter().filter(|other| is_same(one, other)).count();
     all.iter()
@@ -209,7 +211,7 @@ fn twin() -> StoreError {
 }
 
 /// Why there is no majority: what one of those says that do not serve.
-fn no_majority<T>(replies: &Replies<T>) -> StoreError
+pub(super) fn no_majority<T>(replies: &Replies<T>) -> StoreError
 where
     T: Absent,
 {
@@ -275,6 +277,8 @@ impl Absent for Kept {
 
 impl Absent for Release {}
 impl Absent for Status {}
+impl Absent for History {}
+impl Absent for () {}
 impl Absent for Vec<Unlocked> {}
 
 /// The fence of a round, after the first phase.
@@ -394,6 +398,7 @@ pub(super) fn looking(replies: &Replies<Status>) -> Option<Result<Status, StoreE
     }
     // What does not answer may know of it, too.
     let unheard = replies.len() - told.len();
+    let enough = needed - unheard.min(needed);
     let places = told.iter().map(|status| status.slots.len()).max();
     let slots = (0..places.unwrap_or(1)).map(|place| {
         let seen = || {
@@ -414,7 +419,31 @@ pub(super) fn looking(replies: &Replies<Status>) -> Option<Result<Status, StoreE
     Some(Ok(Status {
         slots: slots.collect(),
         waiting: told.iter().filter_map(|status| status.waiting).max(),
+        waiters: most_of(told.iter().map(|status| &status.waiters)),
+        last: last(
+            told.iter().filter_map(|status| status.last.as_ref()),
+            enough,
+        ),
+        last_success: told.iter().filter_map(|status| status.last_success).min(),
+        skips: known_to(enough, told.iter().map(|status| status.skips)),
     }))
+}
+
+/// Whether anything is known of the lock that looks like this.
+pub(super) fn is_known(status: &Status) -> bool {
+    let has_slot = status.slots.iter().any(|slot| *slot != Slot::default());
+    let has_line = status.waiting.is_none_or(|waiting| waiting > 0);
+    has_slot || has_line || status.last.is_some() || status.skips > 0
+}
+
+/// Whether a majority has answered. None: more answers are needed.
+pub(super) fn answered(replies: &Replies<()>) -> Option<Result<(), StoreError>> {
+    let count = replies.iter().flatten().flatten().count();
+    if count >= majority(replies.len()) {
+        return Some(Ok(()));
+    }
+    let pending = replies.iter().any(Option::is_none);
+    (!pending).then(|| Err(no_majority(replies)))
 }
 
 /// What became of the places that were held. None: more answers are needed.

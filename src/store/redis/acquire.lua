@@ -1,6 +1,7 @@
 -- KEYS: 1 the lock, 2 its state hash. ARGV: 1 token, 2 ttl in ms, 3 holder as JSON, 4 slots,
---   5 minimum hold in ms, 6 ms since the run was asked for, 7 line or try, 8 public id, 9 ticket or 0,
---   10 period in ms or '', 11 attempts in it, 12 '=' and the once-key, or ''
+--   5 minimum hold in ms, 6 ms since the run was asked for, 7 line, try, or look (a try of who would stand in
+--   line), 8 public id, 9 ticket or 0,
+--   10 period in ms or '', 11 attempts in it, 12 '=' and the once-key, or '', 13 how many runs are remembered
 -- Answers: withdrawn | granted fence end place | held who | queued ticket place ms who | reserved details
 --   | cooling ms | recently ms | samekey | attempts count
 local me, ttl, slots, min_hold = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -98,9 +99,11 @@ end
 if taken then
   local fence = next_fence(taken)
   redis.call('PERSIST', KEYS[2])
+  if taken.owner ~= me and has_vanished(taken) then remember(taken, 'vanished') end
   set_key(taken, me, ttl)
   write(taken, 'o', me, 'f', fence, 'e', num(now + ttl), 't', num(ttl), 's', num(now), 'h', ARGV[3],
-    'c', min_hold > 0 and num(now + min_hold) or '', 'x', '', 'y', '')
+    'c', min_hold > 0 and num(now + min_hold) or '', 'x', '', 'y', '',
+    'k', num(count_anew(id)) .. ' ' .. ARGV[13])
   if raw[8] ~= '1' or taken.index >= whole(raw[9]) then
     redis.call('HSET', KEYS[2], 'v', '1', 'n', num(math.max(places, taken.index + 1)))
   end
@@ -109,8 +112,12 @@ if taken then
   return {'granted', fence, num(now + ttl), num(taken.index)}
 end
 
-if not holder and not keeper then return go({'cooling', num(shortest - now)}) end
+if not holder and not keeper then
+  count_skip(id)
+  return go({'cooling', num(shortest - now)})
+end
 if not in_line then
+  if ARGV[7] == 'try' then count_skip(id) end
   if not keeper then return {'held', held(holder)} end
   local told = keeper.id and redis.call('HGET', KEYS[2], 'i' .. keeper.id)
   return {'reserved', string.match(told or '', '^%d+ %d+ (.*)$') or ''}

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use redis::Value;
 
+use super::past;
 use crate::store::{
-    Acquire, Done, Fence, Grant, Held, Holder, Loss, Queued, Refresh, Release, Slot, Status,
-    Unlocked,
+    Acquire, Checked, Done, Fence, Grant, Held, Holder, Loss, Queued, Refresh, Release, Slot,
+    Status, Tenure, Unlocked, Waiter,
 };
 
 /// Numbers from here on are not exact in a script, which would give the next holder the same.
@@ -17,6 +18,9 @@ const FENCE_END: u64 = 1 << 53;
 
 /// How many characters of an error of the server's are shown.
 const ERROR_MAX_CHARS: usize = 200;
+
+/// What is wrong with a key of another type.
+const FOREIGN: &str = "is not a lock's: it holds another type of value";
 
 /// The words of one answer, read from the front.
 #[derive(Clone)]
@@ -83,6 +87,16 @@ impl Words {
         self.held_if_any()?
     }
 
+    /// The next word, which is some words itself.
+    pub(super) fn group(&mut self) -> Option<Words> {
+        Words::new(self.0.next()?)
+    }
+
+    /// The texts that are left.
+    pub(super) fn texts(mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.text()).collect()
+    }
+
     /// The words that are left, each of them some words again.
     fn groups<T>(self, read: impl Fn(&mut Words) -> Option<T>) -> Option<Vec<T>> {
         self.0.map(|value| read(&mut Words::new(value)?)).collect()
@@ -106,11 +120,16 @@ pub(super) fn refused_key(answer: &Value) -> Option<(String, &'static str)> {
         return None;
     };
     let what = match word.as_slice() {
-        b"foreign" => "is not a lock's: it holds another type of value",
+        b"foreign" => FOREIGN,
         b"newer" => "was written by a newer tasklock",
         _ => return None,
     };
     Some((String::from_utf8_lossy(key).into_owned(), what))
+}
+
+/// Whether a script stopped at a key that holds something else than a lock's.
+pub(super) fn is_foreign(answer: &Value) -> bool {
+    refused_key(answer).is_some_and(|(_, what)| what == FOREIGN)
 }
 
 /// An error of the server's as it may stand in a message: on one line, of
@@ -189,11 +208,52 @@ pub(super) fn release(mut words: Words) -> Option<Release> {
     })
 }
 
+pub(super) fn checked(mut words: Words) -> Option<Checked> {
+    Some(match words.text()?.as_str() {
+        "held" => Checked::Held(Tenure {
+            slot: words.number()?,
+            ttl: words.millis()?,
+            remaining: words.millis_if_any()?,
+        }),
+        "revoked" => Checked::Revoked { by: words.text()? },
+        "other" => Checked::NotHeld(words.held_if_any()?),
+        _ => return None,
+    })
+}
+
+pub(super) fn extended(mut words: Words) -> Option<Checked> {
+    Some(match words.text()?.as_str() {
+        "held" | "retaken" => {
+            // The end is of the server's clock, which nobody needs who has the ttl.
+            words.number::<u64>()?;
+            let (slot, ttl) = (words.number()?, words.millis()?);
+            Checked::Held(Tenure {
+                slot,
+                ttl,
+                remaining: Some(ttl),
+            })
+        }
+        "revoked" => Checked::Revoked { by: words.text()? },
+        "taken" => Checked::NotHeld(Some(words.held()?)),
+        "moved" | "expired" => Checked::NotHeld(None),
+        "other" => Checked::NotHeld(words.held_if_any()?),
+        _ => return None,
+    })
+}
+
 pub(super) fn status(mut words: Words) -> Option<Status> {
     if words.text()? != "status" {
         return None;
     }
     let waiting = words.number_if_any()?;
+    let skips = words.number()?;
+    let last_success = words.millis_if_any()?;
+    let last = past::last(words.group()?);
+    let waiters = words.group()?.groups(|words| {
+        let details = words.text()?;
+        let age = words.millis_if_any()?;
+        Some((holder(&details), age))
+    })?;
     let slots = words.groups(|words| {
         Some(Slot {
             fence: words.number_if_any()?.map(Fence),
@@ -201,7 +261,32 @@ pub(super) fn status(mut words: Words) -> Option<Status> {
             held: words.held_if_any()?,
         })
     })?;
-    (!slots.is_empty()).then_some(Status { slots, waiting })
+    (!slots.is_empty()).then(|| Status {
+        slots,
+        waiting,
+        waiters: in_line(waiters),
+        last,
+        last_success,
+        skips,
+    })
+}
+
+fn in_line(waiters: Vec<(Holder, Option<Duration>)>) -> Vec<Waiter> {
+    let numbered = (1..).zip(waiters);
+    let waiter = |(place, (holder, age))| Waiter {
+        holder: Some(holder),
+        place,
+        age,
+    };
+    numbered.map(waiter).collect()
+}
+
+/// A status for a list. None inside: there is nothing to list.
+pub(super) fn listed(words: Words) -> Option<Option<Status>> {
+    if words.clone().text()? == "unlisted" {
+        return Some(None);
+    }
+    status(words).map(Some)
 }
 
 pub(super) fn unlocked(mut words: Words) -> Option<Vec<Unlocked>> {

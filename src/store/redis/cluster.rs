@@ -30,7 +30,7 @@ use self::trip::{Trip, Weight};
 use super::eval::{self, Eval};
 use super::failure;
 use super::link::{Line, closed};
-use super::wire::Fault;
+use super::wire::{self, Fault};
 use super::{Address, Server};
 
 /// When to ask who else there is: not within a run that is over in a moment, and
@@ -40,6 +40,10 @@ const LEARN_EVERY: Duration = Duration::from_secs(60);
 
 /// Goes in front of every script.
 const GUARD: &str = include_str!("cluster.lua");
+
+/// Goes in front of a script for a node that the slot is on its way to: a list of runs
+/// that is still to come must not meet another there.
+const MOVING: &str = "ARGV.moving = true\n";
 
 /// Goes in front of a script that declares the state only, and has the plain key as its last word.
 const STATE_ONLY: &str = "local KEYS = {ARGV[#ARGV], KEYS[1]}\n";
@@ -101,6 +105,34 @@ impl Cluster {
         let mut lines = self.owner.iter_mut().chain(&mut self.importer);
         let line = lines.find(|line| Arc::ptr_eq(line.server(), spoken_to));
         line.ok_or_else(closed)?.request_behind(packed, deadline)
+    }
+
+    /// A connection to each master, none of them made yet. Asks one node after the other who they are.
+    pub(super) fn masters(&mut self, deadline: Instant) -> Result<Vec<Line>, Fault> {
+        let ask = redis::cmd("CLUSTER").arg("SLOTS").get_packed_command();
+        let trip = Trip::until(deadline);
+        let seeds: Vec<_> = self.seeds.servers().cloned().collect();
+        let mut fault = Fault::NoAnswer;
+        for (asked, seed) in seeds.iter().enumerate() {
+            let mut line = Line::new(Arc::clone(seed));
+            self.spoken_to = Arc::clone(seed);
+            let answer = line.request(&ask, trip.part_of(seeds.len() - asked));
+            fault = match answer {
+                Ok(Value::ServerError(error)) => Fault::Refused(wire::error_text(&error)),
+                Ok(answer) => match shard::masters(&answer) {
+                    Some(masters) => {
+                        let servers = masters.iter().map(|node| self.server_of(node, seed));
+                        return Ok(servers.map(Line::new).collect());
+                    }
+                    None => {
+                        let text = "CLUSTERDOWN not every slot has a master";
+                        Fault::Refused(text.to_owned())
+                    }
+                },
+                Err(fault) => fault,
+            };
+        }
+        Err(fault)
     }
 
     fn turn_to(&mut self, slot: u16) {
@@ -174,7 +206,7 @@ impl Cluster {
                 if fresh { Step::On } else { Step::Tired }
             }
             Ok(Reply::Ask(node)) => {
-                let answer = self.ask(&node, &mut line, (eval, packed), trip);
+                let answer = self.ask(&node, &mut line, eval, trip);
                 self.owner = Some(line);
                 answer.map_or(Step::Tired, |(server, value)| Step::Found(server, value))
             }
@@ -242,11 +274,12 @@ impl Cluster {
         &mut self,
         node: &Node,
         source: &mut Line,
-        (eval, packed): (&Eval<'_>, &[u8]),
+        eval: &Eval<'_>,
         trip: &mut Trip,
     ) -> Option<(Arc<Server>, Value)> {
         let mut line = self.line_to(node, source.server());
-        let mut answer = asking(&mut line, packed, trip.part_of(2));
+        let packed = guarded(MOVING, eval.text, &[eval.key, &eval.state()], eval.args);
+        let mut answer = asking(&mut line, &packed, trip.part_of(2));
         if matches!(answer, Ok(Reply::Again(_))) && has_left(source, node, eval, trip.part_of(2)) {
             // A command that declares a key that is nowhere is refused until the
             // slot has moved; to a script this node gives it all the same. Neither
@@ -255,7 +288,7 @@ impl Cluster {
             let state = eval.state();
             let mut args = eval.args.to_vec();
             args.push(eval.key);
-            let packed = guarded(STATE_ONLY, eval.text, &[&state], &args);
+            let packed = guarded(&[STATE_ONLY, MOVING].concat(), eval.text, &[&state], &args);
             answer = asking(&mut line, &packed, trip.part_of(2));
         }
         let server = Arc::clone(line.server());

@@ -87,6 +87,20 @@ impl Link {
         }
     }
 
+    /// New connections, one to each server that has keys of ours.
+    pub(super) fn lines(&mut self, deadline: Instant) -> Result<Vec<Line>, Fault> {
+        match &mut self.0 {
+            Route::One(line) => Ok(vec![Line::new(Arc::clone(line.server()))]),
+            Route::Sentinel(follower) => {
+                // It is looked for when it is needed.
+                follower.request(&redis::cmd("PING").get_packed_command(), deadline)?;
+                Ok(vec![Line::new(Arc::clone(follower.server()))])
+            }
+            Route::Cluster(cluster) => cluster.masters(deadline),
+            Route::Behind(..) => Err(closed()),
+        }
+    }
+
     /// Looks for the server anew at the next request, if there may be another.
     pub(super) fn doubt(&mut self) {
         if let Route::Sentinel(follower) = &mut self.0 {
@@ -95,7 +109,7 @@ impl Link {
     }
 
     /// The server that gave the last answer or failed to: an error is about it.
-    pub(super) fn server(&self) -> &Server {
+    pub(super) fn server(&self) -> &Arc<Server> {
         match &self.0 {
             Route::One(line) => line.server(),
             Route::Sentinel(follower) => follower.server(),
@@ -152,9 +166,32 @@ impl Line {
         packed: &[u8],
         deadline: Instant,
     ) -> Result<[Value; N], Fault> {
+        self.on_connection(deadline, |connection| connection.exchange(packed, deadline))
+    }
+
+    /// The same for as many as `count` says.
+    pub(super) fn exchange_all(
+        &mut self,
+        packed: &[u8],
+        count: usize,
+        deadline: Instant,
+    ) -> Result<Vec<Value>, Fault> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        self.on_connection(deadline, |connection| {
+            connection.exchange_all(packed, count, deadline)
+        })
+    }
+
+    fn on_connection<T>(
+        &mut self,
+        deadline: Instant,
+        exchange: impl Fn(&mut Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         let kept = self.open.take();
         if let Some((mut kept, _)) = kept.filter(|(_, used)| used.elapsed() < IDLE_MAX) {
-            match kept.exchange(packed, deadline) {
+            match exchange(&mut kept) {
                 Ok(values) => {
                     self.open = Some((kept, Instant::now()));
                     return Ok(values);
@@ -165,7 +202,7 @@ impl Line {
         }
         let mut fresh = Connection::dial(&self.server, deadline)?;
         fresh.tell(&self.awaited);
-        let values = fresh.exchange(packed, deadline)?;
+        let values = exchange(&mut fresh)?;
         self.open = Some((fresh, Instant::now()));
         Ok(values)
     }

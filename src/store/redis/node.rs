@@ -5,6 +5,7 @@
 //! fence is taken from what all nodes are offered, and a node that lost its memory
 //! does not vote until every lease that it may have forgotten has ended.
 
+use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +13,11 @@ use std::time::Duration;
 use super::answer::{self, Words};
 use super::script::{QUORUM_ACQUIRE, QUORUM_CONFIRM, QUORUM_MARK, QUORUM_REFRESH, QUORUM_UNDO};
 use super::{Limit, RedisStore, Script, Server, details, millis, once_key, per_millis};
+use crate::store::past::History;
+use crate::store::pattern::Pattern;
 use crate::store::{
-    Acquire, Claim, End, Fence, Grant, Held, LockName, Refresh, Release, Status, Store, StoreError,
-    Unlock, Unlocked,
+    Acquire, Ask, Checked, Claim, End, Fence, Grant, Held, LockName, Refresh, Release, Status,
+    Store, StoreError, Token, Unlock, Unlocked,
 };
 
 /// What a round says to every node, besides the claim.
@@ -124,11 +127,11 @@ impl Node {
     fn ask(
         &mut self,
         claim: &Claim,
-        waited: Duration,
+        ask: Ask,
         bid: &Bid,
         limit: Limit,
     ) -> Result<Vote, StoreError> {
-        let mut args = self.store.acquire_args(claim, waited);
+        let mut args = self.store.acquire_args(claim, ask);
         args.push(bid.proposal.to_string());
         args.push(bid.only.map_or_else(String::new, |place| place.to_string()));
         args.push(if bid.founding { "found" } else { "" }.to_owned());
@@ -146,26 +149,26 @@ impl Node {
     pub(crate) fn vote(
         &mut self,
         claim: &Claim,
-        waited: Duration,
+        ask: Ask,
         bid: &Bid,
         timeout: Duration,
     ) -> Result<Vote, StoreError> {
         self.store.line = None;
-        self.ask(claim, waited, bid, Limit::new(timeout))
+        self.ask(claim, ask, bid, Limit::new(timeout))
     }
 
     /// Stands in line here, or asks again there.
     pub(crate) fn vote_in_line(
         &mut self,
         claim: &Claim,
-        waited: Duration,
+        ask: Ask,
         bid: &Bid,
         timeout: Duration,
     ) -> Result<Vote, StoreError> {
         let limit = Limit::new(timeout);
         // Listening comes first: what changes after the answer is told.
         self.store.listen(claim, limit)?;
-        self.ask(claim, waited, bid, limit)
+        self.ask(claim, ask, bid, limit)
     }
 
     /// Readable when it is worth asking again.
@@ -248,11 +251,12 @@ impl Node {
         let args = [
             claim.token.as_str(),
             "",
-            "unstarted",
+            "withdrawn",
             "0",
             "", // a place in line stays
             &per_millis(claim),
             &once_key(claim),
+            "",
             &round.to_string(),
         ];
         let step = (QUORUM_UNDO, &claim.name);
@@ -289,6 +293,38 @@ impl Node {
         self.store.release(claim, end, timeout)
     }
 
+    /// See [`Store::check`].
+    pub(crate) fn check(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        self.store.check(name, token, timeout)
+    }
+
+    /// See [`Store::extend`]. A node that does not know the token is not healed: what
+    /// it would have to be told of the hold only the process knows that was granted it.
+    pub(crate) fn extend(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        ttl: Option<Duration>,
+        timeout: Duration,
+    ) -> Result<Checked, StoreError> {
+        self.store.extend(name, token, ttl, timeout)
+    }
+
+    /// See [`Store::give_back`].
+    pub(crate) fn give_back(
+        &mut self,
+        name: &LockName,
+        token: &Token,
+        timeout: Duration,
+    ) -> Result<Release, StoreError> {
+        self.store.give_back(name, token, timeout)
+    }
+
     /// See [`Store::inspect`].
     pub(crate) fn inspect(
         &mut self,
@@ -296,6 +332,52 @@ impl Node {
         timeout: Duration,
     ) -> Result<Status, StoreError> {
         self.store.inspect(name, timeout)
+    }
+
+    /// See [`Store::history`].
+    pub(crate) fn history(
+        &mut self,
+        name: &LockName,
+        timeout: Duration,
+    ) -> Result<History, StoreError> {
+        self.store.history(name, timeout)
+    }
+
+    /// The names of all locks here that `pattern` matches, added to `names`. Each
+    /// request on the way takes at most `timeout`.
+    pub(crate) fn names(
+        &mut self,
+        pattern: &Pattern,
+        names: &mut BTreeSet<LockName>,
+        timeout: Duration,
+    ) -> Result<(), StoreError> {
+        for mut line in self.store.lines(timeout)? {
+            let mut cursor = None;
+            loop {
+                let (found, next) = self.store.page(&mut line, cursor, pattern, timeout)?;
+                names.extend(found.into_iter().map(|found| found.name));
+                cursor = next;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What there is to be seen of each of these.
+    pub(crate) fn look_at(
+        &mut self,
+        names: &[LockName],
+        timeout: Duration,
+    ) -> Result<Vec<Status>, StoreError> {
+        let mut statuses = Vec::new();
+        for mut line in self.store.lines(timeout)? {
+            let asked: Vec<_> = names.iter().map(|name| (name, None)).collect();
+            let seen = self.store.look_at(&mut line, &asked, timeout)?;
+            statuses.extend(seen.into_iter().map(Option::unwrap_or_default));
+        }
+        Ok(statuses)
     }
 
     /// See [`Store::unlock`].

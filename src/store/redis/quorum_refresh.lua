@@ -43,7 +43,7 @@ elseif rest and (mine or free) and not is_gone(ARGV[1]) and not has(forced_off, 
   set_key(wanted, ARGV[1], ttl)
   redis.call('HSET', KEYS[2], 'v', '1', 'n', num(math.max(places, wanted.index + 1)))
   write(wanted, 'o', ARGV[1], 'f', fence, 'e', num(now + ttl), 't', num(ttl), 's', num(now),
-    'h', ARGV[5], 'c', rest > 0 and num(now + rest) or '', 'x', '', 'y', '')
+    'h', ARGV[5], 'c', rest > 0 and num(now + rest) or '', 'x', '', 'y', '', 'k', '')
   write_grant(wanted, ARGV[1])
   return {'healed', num(now + ttl), fence}
 elseif wanted.fence == '' then

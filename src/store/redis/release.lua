@@ -1,8 +1,11 @@
--- KEYS: 1 the lock, 2 its state hash. ARGV: 1 token, 2 place or '', 3 succeeded, failed or unstarted,
---   4 ms since the run was asked for, 5 public id, 6 period in ms or '', 7 '=' and the once-key, or ''
+-- KEYS: 1 the lock, 2 its state hash. ARGV: 1 token, 2 place or '', 3 what became of the run, as in a record, or
+--   withdrawn or skipped (there was none), 4 ms since the run was asked for, 5 public id, 6 period in ms or '', 7 '=' and the
+--   once-key, or '', 8 how many runs are remembered
 -- Answers: released | forgotten | other who (false: nobody has it)
 local me, how = ARGV[1], ARGV[3]
-local repeated = is_gone(me)
+local is_success = how == 'exit:0' or how == 'released'
+local is_run = how ~= 'withdrawn' and how ~= 'skipped'
+local repeated, withdrawn = has(gone, me), has(gone, '!' .. me)
 local function is_ours(p) return p.key == me or p.owner == me end
 local p = place(tonumber(ARGV[2]) or 0)
 if not is_ours(p) then
@@ -14,7 +17,13 @@ local ended = p.key == me or not p.key and p.owner == me
 local forgotten = not p.key and p.fence == ''
 
 redis.call('PERSIST', KEYS[2]) -- first, even if it does nothing: lifts the out-of-memory refusal
-if p.owner == me and how == 'unstarted' then
+if p.owner == me and is_run then
+  remember(p, ended and how or 'lost', whole(ARGV[8]))
+elseif p.owner == me then
+  count_on(p)
+end
+if how == 'skipped' then count_skip(ARGV[5]) end
+if p.owner == me and (how == 'unstarted' or not is_run) then
   p.cooling = 0
   write(p, 'c', '')
 end
@@ -28,9 +37,9 @@ end
 if p.owner == me then p.owner = '' end -- even under the key of another
 -- Recorded even when it held nothing: its ACQUIRE may still be on the way.
 redis.call('HSET', KEYS[2], 'v', '1', 'o' .. p.at, p.owner,
-  'rel', repeated and gone or with(gone, me))
+  'rel', (repeated or withdrawn) and gone or with(gone, ended and me or '!' .. me))
 
-if ended and how == 'succeeded' then
+if ended and is_success then
   local asked = math.max(now - tonumber(ARGV[4]), 0)
   if ARGV[6] ~= '' then
     succeeded = num(math.max(math.min(whole(succeeded), now), asked)) -- never moves back
@@ -40,7 +49,7 @@ if ended and how == 'succeeded' then
     last_key = string.sub(ARGV[7], 2)
     redis.call('HSET', KEYS[2], 'ok', last_key)
   end
-elseif ended and how == 'unstarted' and ARGV[6] ~= '' then
+elseif ended and (how == 'unstarted' or not is_run) and ARGV[6] ~= '' then
   local first, count = string.match(attempts or '', '^(%d+):(%d+)$')
   if whole(count) > 1 then
     redis.call('HSET', KEYS[2], 'oa', first .. ':' .. num(whole(count) - 1))

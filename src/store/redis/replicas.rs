@@ -37,7 +37,7 @@ impl RedisStore {
         );
         let left = deadline.saturating_duration_since(Instant::now());
         // If this is not answered, whoever asked gives it back, as after any error.
-        let _ = self.release(claim, End::Unstarted, left);
+        let _ = self.release(claim, End::Withdrawn, left);
         // A master that was cut off has no replicas any more.
         self.link.doubt();
         Err(StoreError::new(StoreErrorKind::Unreplicated, text))

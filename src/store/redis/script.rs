@@ -16,20 +16,25 @@ macro_rules! script {
     }};
 }
 
-pub(super) const ACQUIRE: &str = script!("state.lua" "line.lua" "acquire.lua");
+pub(super) const ACQUIRE: &str = script!("state.lua" "line.lua" "runs.lua" "acquire.lua");
 pub(super) const REFRESH: &str = script!("state.lua" "refresh.lua");
-pub(super) const RELEASE: &str = script!("state.lua" "line.lua" "release.lua");
-pub(super) const INSPECT: &str = script!("state.lua" "line.lua" "inspect.lua");
-pub(super) const UNLOCK: &str = script!("state.lua" "line.lua" "unlock.lua");
+pub(super) const RELEASE: &str = script!("state.lua" "line.lua" "runs.lua" "release.lua");
+pub(super) const CHECK: &str = script!("state.lua" "token.lua" "check.lua");
+pub(super) const EXTEND: &str = script!("state.lua" "token.lua" "extend.lua" "refresh.lua");
+pub(super) const GIVE_BACK: &str =
+    script!("state.lua" "token.lua" "line.lua" "runs.lua" "give_back.lua" "release.lua");
+pub(super) const INSPECT: &str = script!("state.lua" "line.lua" "runs.lua" "inspect.lua");
+pub(super) const HISTORY: &str = script!("state.lua" "line.lua" "runs.lua" "history.lua");
+pub(super) const UNLOCK: &str = script!("state.lua" "line.lua" "runs.lua" "unlock.lua");
 
 /// The same of a node of a quorum.
 pub(super) const QUORUM_ACQUIRE: &str =
-    script!("state.lua" "quorum.lua" "quorum_acquire.lua" "line.lua" "acquire.lua");
+    script!("state.lua" "quorum.lua" "quorum_acquire.lua" "line.lua" "runs.lua" "acquire.lua");
 pub(super) const QUORUM_CONFIRM: &str = script!("state.lua" "quorum.lua" "quorum_confirm.lua");
 pub(super) const QUORUM_REFRESH: &str =
     script!("state.lua" "quorum.lua" "quorum_refresh.lua" "refresh.lua");
 pub(super) const QUORUM_UNDO: &str =
-    script!("state.lua" "quorum.lua" "quorum_undo.lua" "line.lua" "release.lua");
+    script!("state.lua" "quorum.lua" "quorum_undo.lua" "line.lua" "runs.lua" "release.lua");
 pub(super) const QUORUM_MARK: &str = script!("state.lua" "quorum.lua" "quorum_mark.lua");
 
 /// `text` without comments and indentation, and how many bytes are left of it.
@@ -73,7 +78,11 @@ mod tests {
             ACQUIRE,
             REFRESH,
             RELEASE,
+            CHECK,
+            EXTEND,
+            GIVE_BACK,
             INSPECT,
+            HISTORY,
             UNLOCK,
             QUORUM_ACQUIRE,
             QUORUM_CONFIRM,

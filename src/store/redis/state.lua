@@ -5,7 +5,7 @@ local micros = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 local now = math.floor(micros / 1000)
 local key = redis.pcall('GET', KEYS[1])
 local raw = redis.pcall('HMGET', KEYS[2], 'o0', 'f0', 'e0', 't0', 'c0', 'x0', 'w0',
-  'v', 'n', 'rel', 'off', 'q', 'os', 'ok', 'oa')
+  'v', 'n', 'rel', 'off', 'q', 'os', 'ok', 'oa', 'skips')
 for number, reply in ipairs({key, raw}) do -- the error itself does not name the key
   if type(reply) == 'table' and reply.err then
     if string.find(reply.err, 'WRONGTYPE', 1, true) then return {'foreign', KEYS[number]} end
@@ -34,6 +34,7 @@ local gone = raw[10] or ''
 local forced_off = raw[11] or ''
 local last = ticket_in(raw[12]) -- given
 local succeeded, last_key, attempts = raw[13], raw[14], raw[15] -- of runs with once
+local skips = raw[16]
 
 -- A cooldown that keeps jobs on the recipe out, too, stands in the place of the key.
 local closed = key and string.sub(key, 1, 1) == '~' and redis.call('PTTL', KEYS[1]) or 0
@@ -115,7 +116,8 @@ local function has(list, token)
   return list ~= '' and string.find(',' .. list .. ',', ',' .. token .. ',', 1, true) ~= nil
 end
 
-local function is_gone(token) return has(gone, token) end
+-- Released, or withdrawn ('!') before it held anything that it could have released.
+local function is_gone(token) return has(gone, token) or has(gone, '!' .. token) end
 
 -- The list with this token in front, of the last eight.
 local function with(list, token)

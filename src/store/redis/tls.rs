@@ -86,6 +86,12 @@ impl Tls {
         Ok(Arc::clone(self.built.get_or_init(|| config)))
     }
 
+    /// Our own certificate, DER. None: we show none.
+    pub(crate) fn certificate(&self) -> Option<&[u8]> {
+        let chain = self.identity.as_ref().map(|identity| &identity.chain);
+        chain?.first().map(AsRef::as_ref)
+    }
+
     fn build(&self, roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
         // Given explicitly: the process-wide default is a global that anybody may set.
         let provider = Arc::new(rustls::crypto::ring::default_provider());

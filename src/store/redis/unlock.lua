@@ -29,6 +29,7 @@ for i = 0, places - 1 do
     write(p, 'c', '')
   end
   if who then
+    if p.owner ~= '' then remember(p, who[1] == 'recipe' and 'vanished' or 'lost') end
     -- Not among the released: its own release has to hear that it was not ours.
     if p.owner ~= '' then forced_off = with(forced_off, p.owner) end
     p.owner = ''

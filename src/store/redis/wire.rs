@@ -22,13 +22,15 @@ use redis::{Parser, Value};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
+use super::probe::Protection;
 use super::{Address, Server};
 use crate::message::plain;
 use crate::store::StoreError;
 
 /// The longest answer we read, in bytes. Our scripts answer with less than 5 KiB
-/// for each place of a lock, of which there are at most 1000.
-const ANSWER_MAX: usize = 5 * 1024 * 1024;
+/// for each place of a lock, of which there are at most 1000, and for each of
+/// the 100 waiters that are told of.
+const ANSWER_MAX: usize = 6 * 1024 * 1024;
 
 /// The most lines of an answer that we read: each value has one or two, and takes far more room
 /// than it has bytes. Our scripts answer with less than 20 for each place.
@@ -177,6 +179,38 @@ impl Connection {
         packed: &[u8],
         deadline: Instant,
     ) -> Result<[Value; N], Fault> {
+        self.request(packed, deadline, |connection| {
+            let mut values = [const { Value::Nil }; N];
+            for value in &mut values {
+                *value = connection.answer()?;
+            }
+            Ok(values)
+        })
+    }
+
+    /// The same for as many as `count` says.
+    pub(super) fn exchange_all(
+        &mut self,
+        packed: &[u8],
+        count: usize,
+        deadline: Instant,
+    ) -> Result<Vec<Value>, Fault> {
+        self.request(packed, deadline, |connection| {
+            (0..count).map(|_| connection.answer()).collect()
+        })
+    }
+
+    /// From now on `awaited` says when an answer is waited for.
+    pub(super) fn tell(&mut self, awaited: &Arc<Awaited>) {
+        self.awaited = Some(Arc::clone(awaited));
+    }
+
+    fn request<T>(
+        &mut self,
+        packed: &[u8],
+        deadline: Instant,
+        answers: impl FnOnce(&mut Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         self.stream.timed().deadline = deadline;
         if self.has_more {
             return Err(Fault::Broken("an answer is to come".to_owned()));
@@ -186,25 +220,12 @@ impl Connection {
         }
         self.send(packed)?;
         let Some(awaited) = self.awaited.clone() else {
-            return self.answers();
+            return answers(self);
         };
         awaited.begin(&self.stream);
-        let values = self.answers();
+        let result = answers(self);
         self.has_more = awaited.end();
-        values
-    }
-
-    /// From now on `awaited` says when an answer is waited for.
-    pub(super) fn tell(&mut self, awaited: &Arc<Awaited>) {
-        self.awaited = Some(Arc::clone(awaited));
-    }
-
-    fn answers<const N: usize>(&mut self) -> Result<[Value; N], Fault> {
-        let mut values = [const { Value::Nil }; N];
-        for value in &mut values {
-            *value = self.answer()?;
-        }
-        Ok(values)
+        result
     }
 
     fn log_in(&mut self, server: &Server) -> Result<(), Fault> {
@@ -262,6 +283,18 @@ impl Connection {
             any = true;
         }
         Ok(any)
+    }
+
+    /// What protects it. None: nothing, or a session that was resumed without a certificate.
+    pub(super) fn protection(&self) -> Option<Protection> {
+        let Stream::Tls(stream) = &self.stream else {
+            return None;
+        };
+        let certificate = stream.conn.peer_certificates()?.first()?;
+        Some(Protection {
+            protocol: format!("{:?}", stream.conn.protocol_version()?),
+            certificate: certificate.to_vec(),
+        })
     }
 
     /// Becomes readable when something arrives, or when the connection ends.

@@ -58,7 +58,7 @@ fn unlock_asks_the_holder_who_stops_at_its_next_refresh() {
     let (running, _gate) = site.hold(site.job().args(["--ttl", "1s", "-q"]));
     let asked = site.ask(&["unlock"]);
     asked.expect_code(0).expect_silent();
-    assert_eq!(asked.stdout.lines().count(), 1, "{asked}");
+    assert_eq!(asked.stdout.lines().count(), 2, "{asked}");
     assert_eq!(asked.stdout.matches("asked to stop").count(), 1, "{asked}");
     let lost = running.wait();
     lost.expect_code(79);
@@ -71,8 +71,10 @@ fn unlock_asks_the_holder_who_stops_at_its_next_refresh() {
 #[test]
 fn a_holder_that_was_asked_is_shown_so() {
     let site = Site::new();
-    let (_running, _gate) = site.hold(site.job().args(["--ttl", "1h"]));
-    site.ask(&["unlock"]).expect_code(0);
+    // The first refresh comes early, the next one is minutes away.
+    let (mut running, _gate) = site.hold(site.job().args(["-vv", "--ttl", "1h"]));
+    running.wait_for_stderr("refreshed \"job\"");
+    site.ask(&["unlock", "--no-wait"]).expect_code(0);
     let status = site.ask(&["status"]);
     status.expect_code(75);
     assert!(status.stdout.contains(", asked to stop"), "{status}");
@@ -115,7 +117,9 @@ fn a_cooldown_is_shown_and_force_alone_ends_it() {
         let line = finished.stdout.trim_end();
         assert!(line.starts_with(start) && line.ends_with(end), "{line}");
     };
-    said(&["status"], 75, "job: cooling down for another ", "");
+    let status = site.ask(&["status"]);
+    status.expect_code(75).expect_silent();
+    assert!(status.stdout.starts_with("job: cooling down for another "));
     let start = "job: held by nobody, but cooling down for another ";
     said(&["unlock"], 0, start, "; --force ends that");
     site.job().arg("true").run().expect_code(75);
@@ -133,9 +137,10 @@ fn the_places_of_a_lock_are_shown_each_in_a_line_and_so_is_who_waits() {
     let status = site.ask(&["status"]);
     status.expect_code(0);
     let lines: Vec<&str> = status.stdout.lines().collect();
-    let [places, held, free] = lines[..] else {
+    let [places, held, free, last] = lines[..] else {
         panic!("{status}")
     };
+    assert!(last.starts_with("  last run: ok in "), "{status}");
     assert_eq!(places, "job: 1 of 2 places taken");
     let start = format!("job slot 0: held by pod-7 pid {}", first.pid());
     assert!(held.starts_with(&start), "{status}");

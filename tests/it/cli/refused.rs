@@ -197,6 +197,14 @@ fn every_wrong_value_is_refused_with_its_flag_and_what_would_be_right() {
             ["--once-attempts: \"-2\" is not", "a number from 1 to"],
         ),
         (
+            &["--history", "-1"],
+            ["--history: \"-1\" is not", "a number from 0 to 200"],
+        ),
+        (
+            &["--history", "201"],
+            ["--history: \"201\" is not", "a number from 0 to 200"],
+        ),
+        (
             &["--replicas", "-1"],
             ["--replicas: \"-1\" is not", "a number from 0 to 1000"],
         ),
@@ -293,18 +301,17 @@ fn missing_words_are_asked_for() {
     refused(
         &run(&[]),
         64,
-        &["missing --name NAME and COMMAND", "status, unlock"],
+        &[
+            "missing --name NAME and COMMAND",
+            "or a subcommand (status, ",
+        ],
     );
     refused(
         &run(&["--url", &url, "true"]),
         64,
         &["missing --name NAME: "],
     );
-    refused(
-        &run(&["statos", "x"]),
-        64,
-        &["a subcommand (status, unlock, config) as the first word"],
-    );
+    refused(&run(&["statos", "x"]), 64, &[" doctor) as the first word"]);
     refused(&run(&["-q", "status", "x"]), 64, &["as the first word"]);
     refused(
         &run(&["status"]),
@@ -312,7 +319,7 @@ fn missing_words_are_asked_for() {
         &["missing NAME (see tasklock --help)"],
     );
     refused(
-        &run(&["status", "x", "--name", "y"]),
+        &run(&["history", "x", "--name", "y"]),
         64,
         &["--name", "cannot be used with"],
     );
@@ -350,14 +357,28 @@ fn unknown_flags_are_refused_with_a_hint_that_reads_well() {
 #[test]
 fn a_url_in_the_wrong_place_does_not_show_its_password() {
     for words in [
-        &["status", "x", "redis://:secret@h"][..],
-        &["status", "x", "redis://:a secret' b@h"],
-        &["status", "x", "unix:///s?pass=secret"],
+        &["history", "x", "redis://:secret@h"][..],
+        &["history", "x", "redis://:a secret' b@h"],
+        &["history", "x", "unix:///s?pass=secret"],
         &["--name", "x", "--urls=redis://:secret@h", "true"],
         &["--name", "x", "--quiet=redis://:secret@h", "true"],
     ] {
         let finished = Tasklock::new().args(words.iter().copied()).run();
         refused(&finished, 64, &["found"]);
+    }
+    for word in [
+        "redis://:secret@h",
+        "redis://:a secret' b@h",
+        "unix:///s?pass=secret",
+    ] {
+        for words in [&["status", "x", word][..], &["list", word]] {
+            let finished = Tasklock::new().args(words.iter().copied()).run();
+            refused(
+                &finished,
+                64,
+                &["that looks like the URL of a store, give it with --url"],
+            );
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde_json::{Value, json};
 
-use super::{NOBODY, Site};
+use super::{NOBODY, Site, TASKLOCK};
 use crate::support::redis::Server;
 use crate::support::scratch::Scratch;
 use crate::support::tasklock::Tasklock;
@@ -289,4 +289,66 @@ fn a_report_on_standard_error_follows_what_stands_there() {
         .run()
         .expect_code(78)
         .expect_stderr("--report: cannot write /dev/fd/77: bad file descriptor");
+}
+
+#[test]
+fn a_report_may_go_to_a_descriptor_that_the_command_does_not_get() {
+    let site = Site::new();
+    // What the command leaves behind does not keep the reader from its end.
+    let script = format!(
+        "(readlink /proc/self/fd/3 > pipe; {TASKLOCK} --name job --url {} --report fd:3 -- /bin/sh -c \
+         'ls -l /proc/self/fd > fds; sleep 600 & exit 4') 3>&1 >/dev/null | cat > report",
+        site.url()
+    );
+    let run = Tasklock::instead("/bin/sh")
+        .directory(site.work.path())
+        .args(["-c", &script]);
+    run.run().expect_code(0).expect_silent();
+    assert_eq!(site.report()["child_exit"], 4);
+    let fds = site.work.read("fds");
+    let pipe = site.work.read("pipe");
+    assert!(
+        pipe.starts_with("pipe:") && !fds.contains(pipe.trim()),
+        "{pipe}{fds}"
+    );
+}
+
+#[test]
+fn a_descriptor_that_cannot_be_written_is_found_before_the_command_starts() {
+    let site = Site::new();
+    for (report, redirection, why) in [
+        ("fd:77", "", "fd:77: bad file descriptor"),
+        (
+            "fd:3",
+            "3</dev/null",
+            "fd:3: that descriptor is open for reading only",
+        ),
+        ("fd:x", "", "fd: takes the number of an open descriptor"),
+        ("fd:-1", "", "fd: takes the number of an open descriptor"),
+        ("fd:", "", "fd: takes the number of an open descriptor"),
+    ] {
+        let script = format!(
+            "{TASKLOCK} --name job --url {} --report {report} touch ran {redirection}",
+            site.url()
+        );
+        let run = Tasklock::instead("/bin/sh")
+            .directory(site.work.path())
+            .args(["-c", &script]);
+        run.run().expect_code(78).expect_stderr(why);
+        assert!(!site.work.file("ran").exists());
+    }
+}
+
+#[test]
+fn a_report_to_standard_error_by_its_number_leaves_that_to_the_command() {
+    let site = Site::new();
+    let run = site
+        .job()
+        .args(["--report", "fd:2"])
+        .sh("echo before >&2")
+        .run();
+    run.expect_code(0);
+    let (first, report) = run.stderr.split_once('\n').unwrap();
+    assert_eq!(first, "before");
+    parse(report);
 }

@@ -4,7 +4,7 @@ use std::thread;
 
 use tasklock::store::{Acquire, Ask, Release, StoreErrorKind};
 
-use super::{BRIEF, KEY, Migration, STATE, claim, failure_of, owner};
+use super::{BRIEF, KEY, Migration, RUNS, STATE, claim, failure_of, owner};
 use crate::holding::{DONE, Job, tasklock};
 use crate::support::cluster::Cluster;
 use crate::support::redis::Server;
@@ -135,7 +135,7 @@ fn a_recipe_job_that_holds_the_lock_while_its_slot_moves_is_seen() {
     // Its state alone on the other side must not be taken for a free lock.
     migration.carry(&[STATE]);
     assert!(failure_of(&mut *store).text.contains("TRYAGAIN"));
-    migration.carry(&[KEY]);
+    migration.carry(&[KEY, RUNS]);
     assert_eq!(held(&mut *store, &claim("b")).holder, None);
     migration.finish();
     assert_eq!(held(&mut *store, &claim("b")).holder, None);

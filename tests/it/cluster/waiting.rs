@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use tasklock::store::{Claim, End, Grant, Store};
+use tasklock::store::{Claim, Grant, Store};
 
 use super::{KEY, Migration, STATE, claim, requests_to};
 use crate::holding::{DONE, Job, expect_done, tasklock};
 use crate::support::cluster::{Cluster, is_master, url_of};
 use crate::support::redis::Server;
 use crate::support::store::{
-    end, grant, grant_in_line, keep, open, queue, rings_within, wait_for_bell,
+    FAILED, end, grant, grant_in_line, keep, open, queue, rings_within, wait_for_bell,
 };
 use crate::support::wait_until;
 
@@ -47,7 +47,7 @@ impl Run {
 
     #[track_caller]
     fn leave(&mut self) {
-        end(&mut *self.store, &self.claim, End::Failed);
+        end(&mut *self.store, &self.claim, FAILED);
     }
 }
 

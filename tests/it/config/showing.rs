@@ -106,7 +106,7 @@ fn json_has_the_same_in_one_line() {
         json["settings"]["max-runtime"]["value"],
         serde_json::Value::Null
     );
-    assert_eq!(json["settings"].as_object().unwrap().len(), 29);
+    assert_eq!(json["settings"].as_object().unwrap().len(), 30);
 }
 
 #[test]

@@ -108,6 +108,7 @@ fn zsh(line: &str) -> Words {
                 spec.split_once('[')?
                     .0
                     .trim_start_matches('*')
+                    .trim_end_matches("=-")
                     .trim_end_matches(['=', '+'])
                     .to_owned(),
             )
@@ -174,11 +175,15 @@ fn the_files_run_tasklock_only_for_the_names_of_the_locks() {
 }
 
 /// Lines that are typed, and what they have become after a TAB. `fruit` completes to its own words.
-const TYPED: [(&str, &str); 10] = [
+const TYPED: [(&str, &str); 11] = [
     ("tasklock --on-lost c", "tasklock --on-lost continue "),
     ("tasklock --on-lost=c", "tasklock --on-lost=continue "),
     ("tasklock statu", "tasklock status "),
     ("tasklock unlock --fo", "tasklock unlock --force "),
+    (
+        "tasklock list --format p",
+        "tasklock list --format prometheus ",
+    ),
     (
         "tasklock --name x -- fruit che",
         "tasklock --name x -- fruit cherry ",
@@ -320,7 +325,7 @@ fn bash_completes_the_command_and_its_arguments() {
 
 #[test]
 fn bash_without_bash_completion_completes_options_commands_and_files() {
-    let (options, rest) = TYPED.split_at(4);
+    let (options, rest) = TYPED.split_at(5);
     let command = &rest[5..];
     type_and_complete(&BASH, BASH_SETUP, options);
     type_and_complete(&BASH, BASH_SETUP, command);

@@ -10,6 +10,11 @@ use tasklock::exit::Code;
 use super::bytes::{Bytes, mutated, random, url_with_password, word};
 use super::{fit_to_read, fuzz, without_secret};
 
+const SUBCOMMANDS: [&str; 10] = [
+    "status", "list", "history", "unlock", "acquire", "refresh", "release", "check", "config",
+    "doctor",
+];
+
 /// Every option of every subcommand, and the words that call these.
 fn declared() -> Vec<String> {
     let mut command = cli::command();
@@ -111,7 +116,7 @@ fn arguments() -> impl Strategy<Value = Vec<Bytes>> {
         let name = ["--name", "a"].map(Bytes::from);
         name.into_iter().chain(rest).collect()
     });
-    let sub = word(&["status", "unlock", "config"]);
+    let sub = word(&SUBCOMMANDS);
     let of_sub = (sub, vec(any_word.clone(), 0..8));
     prop_oneof![
         vec(any_word, 0..10),
@@ -127,11 +132,14 @@ fn arguments_give_settings_or_one_line() {
         let words = [&ours].into_iter().chain(words).map(Bytes::os);
         match config::read(words) {
             Ok(Settings::Run(run)) => without_secret(&run.lock.target.to_string()),
-            Ok(Settings::Status(lock) | Settings::Unlock(lock, _)) => {
-                without_secret(&lock.target.to_string())
+            Ok(Settings::Status(status)) => {
+                let mut places = status.places.iter();
+                places.try_for_each(|place| without_secret(&place.target.to_string()))
             }
+            Ok(Settings::Unlock(unlock)) => without_secret(&unlock.place.target.to_string()),
             Ok(Settings::Config(effective, _)) => without_secret(&effective.store),
             Ok(Settings::Print(text)) => without_secret(&text),
+            Ok(_) => Ok(()),
             Err(error) if matches!(error.code, Code::Usage | Code::Config) => {
                 fit_to_read(&error.text)
             }

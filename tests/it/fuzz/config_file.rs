@@ -48,7 +48,9 @@ fn a_file_gives_settings_or_one_line() {
         ] {
             match config::read(words.into_iter().map(Into::into)) {
                 Ok(Settings::Run(run)) => without_secret(&run.lock.target.to_string())?,
-                Ok(Settings::Status(lock)) => without_secret(&lock.target.to_string())?,
+                Ok(Settings::Status(status)) => {
+                    without_secret(&status.places[0].target.to_string())?;
+                }
                 Ok(Settings::Config(effective, _)) => without_secret(&format!("{effective:?}"))?,
                 Ok(other) => return Err(format!("{other:?}")),
                 Err(error) if error.code == Code::Config => fit_to_read(&error.text)?,

@@ -30,7 +30,7 @@ const HOW: &[&str] = &[
     "run long",
     "run -w 1",
     "status",
-    "unlock",
+    "unlock --no-wait",
     "unlock --force",
 ];
 

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use tasklock::store::redis::TlsFiles;
-use tasklock::store::{Acquire, Ask, End, Refresh, Release, Store};
+use tasklock::store::{Acquire, Ask, Refresh, Release, Store};
 
 use super::hostile::Hostile;
 use super::reply::{garbage, replies};
 use super::{fuzz, one_line};
 use crate::support::redis::Server;
-use crate::support::store::{TIMEOUT, claim, target};
+use crate::support::store::{FAILED, TIMEOUT, claim, target};
 
 /// The honest nodes: they have served before.
 fn honest() -> [Server; 2] {
@@ -68,7 +68,7 @@ fn a_node_that_talks_nonsense_prevents_nothing() {
             Ok(Refresh::Held(_)) => Ok(()),
             other => Err(format!("not kept: {other:?}")),
         })?;
-        patiently(|| match store.release(&mine, End::Failed, TIMEOUT) {
+        patiently(|| match store.release(&mine, FAILED, TIMEOUT) {
             Ok(Release::Released) if granted.fence.0 < 1 << 53 => Ok(()),
             other => Err(format!("{granted:?} not released: {other:?}")),
         })

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use tasklock::exit::Skip;
 use tasklock::message::Message;
 use tasklock::store::redis::TlsFiles;
-use tasklock::store::{Acquire, Ask, End, Fence, Grant, Loss, Refresh, StoreError, Unlock};
+use tasklock::store::{Acquire, Ask, Fence, Grant, Loss, Refresh, StoreError, Unlock};
 
 use super::hostile::{Hostile, Reply};
 use super::reply::replies;
 use super::{SECRET, fit_to_read, fuzz, one_line};
-use crate::support::store::{IN_LINE, claim, name, target};
+use crate::support::store::{FAILED, IN_LINE, claim, name, target};
 use crate::support::tls::Certificates;
 
 /// The bound of a request.
@@ -44,7 +44,7 @@ fn ask_all(hostile: &Hostile, url: &str, tls: &TlsFiles) -> Result<(), String> {
         {
             check.told(Acquire::Held(held))?;
         }
-        check.timed(|| store.release(&mine, End::Failed, TIMEOUT))?;
+        check.timed(|| store.release(&mine, FAILED, TIMEOUT))?;
         check.timed(|| store.inspect(&name("a"), TIMEOUT))?;
         check.timed(|| store.unlock(&name("a"), Unlock::Force, "root@h", TIMEOUT))?;
     }

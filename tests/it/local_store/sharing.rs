@@ -1,6 +1,7 @@
 //! The files beside a lock between users, and on a disk that is full.
 
-use tasklock::store::{Done, Period};
+use crate::support::store::{FAILED, succeeded};
+use tasklock::store::{Done, End, Period};
 
 use super::waiting::{IN_LINE, wait_in_line};
 use super::*;
@@ -17,9 +18,7 @@ pub(super) fn bound(run: &Claim) -> Claim {
     }
 }
 
-const SUCCEEDED: End = End::Succeeded {
-    waited: Duration::ZERO,
-};
+const SUCCEEDED: End = succeeded(Duration::ZERO);
 
 fn mode(scratch: &Scratch, file: &str) -> u32 {
     let file = scratch.locks().join(file);
@@ -56,7 +55,7 @@ fn users_of_a_sticky_directory_stand_in_one_line_and_share_one_record() {
         Acquire::Queued(queued) => assert_eq!(queued.place, Some(2)),
         answer => panic!("{answer:?}"),
     }
-    store.release(&run, End::Failed, NO_TIMEOUT).unwrap();
+    store.release(&run, FAILED, NO_TIMEOUT).unwrap();
     assert!(other.answer().contains("Granted"));
     assert!(other.order("release").contains("Released"));
     // The record is ours, and they are bound by it.

@@ -1,5 +1,6 @@
 //! Processes in line.
 
+use crate::support::store::FAILED;
 use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -83,7 +84,7 @@ fn holding(scratch: &Scratch) -> (LocalStore, Claim) {
 }
 
 fn released((mut store, run): (LocalStore, Claim)) {
-    let answer = store.release(&run, End::Failed, NO_TIMEOUT).unwrap();
+    let answer = store.release(&run, FAILED, NO_TIMEOUT).unwrap();
     assert_eq!(answer, Release::Released);
 }
 

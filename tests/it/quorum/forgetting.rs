@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use tasklock::store::{
-    Acquire, Ask, Claim, Done, End, Once, Period, Refresh, Release, StoreErrorKind,
-};
+use tasklock::store::{Acquire, Ask, Claim, Done, Once, Period, Refresh, Release, StoreErrorKind};
 
 use super::{MARK, Quorum, ask, is_granted};
 use crate::support::redis::Server;
 use crate::support::store::{
-    TIMEOUT, claim, end, grant, grant_in_line, held, keep, open, queue, refresh, release,
+    FAILED, TIMEOUT, claim, end, grant, grant_in_line, held, keep, open, queue, refresh, release,
+    succeeded,
 };
 use crate::support::wait_until;
 
@@ -231,9 +230,9 @@ fn what_is_done_and_what_cools_down_is_known_though_other_nodes_answer() {
     let mine = hourly("done", "a");
     grant(&mut *store, &mine);
     let waited = Duration::ZERO;
-    end(&mut *store, &mine, End::Succeeded { waited });
+    end(&mut *store, &mine, succeeded(waited));
     grant(&mut *store, &closing);
-    end(&mut *store, &closing, End::Failed);
+    end(&mut *store, &closing, FAILED);
     quorum.join(2);
     quorum.cut_off(0);
     // One of these two knows of it, and the other would grant.

@@ -132,7 +132,7 @@ fn four_deploy_and_the_fifth_waits_for_one_of_them() {
     fifth.wait_for_stderr("waiting for \"deploy\" for at most 30m: next in line; held by ");
     let status = site.program(["tasklock", "status", "deploy"]).run();
     status.expect_code(75);
-    assert_eq!(status.stdout.lines().count(), 5, "{status}");
+    assert_eq!(status.stdout.lines().count(), 6, "{status}");
     assert!(status.stdout.contains("4 of 4 places"), "{status}");
     let mut slots: Vec<_> = site
         .scratch

@@ -83,7 +83,7 @@ fn a_late_answer_is_not_taken_for_that_of_the_next_request() {
 #[test]
 fn what_nobody_asked_for_is_not_taken_for_the_answer_to_the_next_request() {
     let granted = "*4\r\n$7\r\ngranted\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n0\r\n";
-    let status = "*3\r\n$6\r\nstatus\r\n$1\r\n0\r\n*3\r\n$1\r\n7\r\n$0\r\n\r\n$-1\r\n";
+    let status = "*7\r\n$6\r\nstatus\r\n$1\r\n0\r\n$1\r\n0\r\n$0\r\n\r\n*0\r\n*0\r\n*3\r\n$1\r\n7\r\n$0\r\n\r\n$-1\r\n";
     // Sent with the answer or after it, whole or cut short; or the connection is closed.
     for (with_it, after_it) in [
         (granted, ""),

@@ -5,7 +5,9 @@ use std::time::Duration;
 use tasklock::store::{Acquire, Ask, Claim, Done, End, Once, Period, Release, Store, Unlock};
 
 use super::{KEY, STATE, claim, start};
-use crate::support::store::{TIMEOUT, end, grant, inspect, open, release, unlock};
+use crate::support::store::{
+    FAILED, TIMEOUT, end, grant, inspect, open, release, succeeded, unlock,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -48,7 +50,7 @@ fn a_minimum_hold_keeps_jobs_on_the_recipe_out() {
     let (server, mut store) = start();
     let mine = closing("a");
     grant(&mut *store, &mine);
-    end(&mut *store, &mine, End::Failed);
+    end(&mut *store, &mine, FAILED);
     let recipe = ["SET", KEY, "1", "NX", "EX", "60"];
     assert_eq!(server.command(&recipe), redis::Value::Nil);
     let lasts = server.number(&["PTTL", KEY]);
@@ -66,7 +68,7 @@ fn a_minimum_hold_outlives_the_loss_of_the_state() {
     let (server, mut store) = start();
     let mine = closing("a");
     grant(&mut *store, &mine);
-    end(&mut *store, &mine, End::Failed);
+    end(&mut *store, &mine, FAILED);
     server.command(&["DEL", STATE]);
     let left = cools_down(&mut *store);
     assert!(left <= HOUR && left > HOUR / 2, "{left:?}");
@@ -82,7 +84,7 @@ fn a_minimum_hold_is_written_also_where_the_key_is_gone() {
     let mine = closing("a");
     grant(&mut *store, &mine);
     server.command(&["DEL", KEY]);
-    end(&mut *store, &mine, End::Failed);
+    end(&mut *store, &mine, FAILED);
     assert!(server.text(&["GET", KEY]).unwrap().starts_with('~'));
     cools_down(&mut *store);
 }
@@ -105,7 +107,7 @@ fn a_minimum_hold_survives_a_clock_that_stepped_back_and_is_not_prolonged_by_it(
     let (server, mut store) = start();
     let mine = closing("a");
     let granted = grant(&mut *store, &mine);
-    end(&mut *store, &mine, End::Failed);
+    end(&mut *store, &mine, FAILED);
     let ahead = granted.end_ms + 86_400_000;
     server.command(&["HSET", STATE, "s0", &ahead.to_string()]);
     let cools = (ahead + 3_600_000).to_string();
@@ -127,7 +129,7 @@ fn a_state_that_cools_down_lives_longer_than_the_cooldown() {
         ..claim("a")
     };
     grant(&mut *store, &mine);
-    end(&mut *store, &mine, End::Failed);
+    end(&mut *store, &mine, FAILED);
     let rests = server.number(&["TTL", STATE]);
     assert!(rests > days(89), "{rests}");
 }
@@ -139,9 +141,7 @@ fn a_server_without_memory_keeps_a_minimum_hold_and_records_a_success() {
     let mut mine = hourly("a");
     mine.min_hold = HOUR;
     grant(&mut *store, &mine);
-    let succeeded = End::Succeeded {
-        waited: Duration::ZERO,
-    };
+    let succeeded = succeeded(Duration::ZERO);
     end(&mut *store, &mine, succeeded);
     cools_down(&mut *store);
     unlock(&mut *store, "job", Unlock::Force);
@@ -158,7 +158,7 @@ fn a_state_with_a_record_has_no_end_and_one_whose_attempt_was_taken_back_has() {
     assert!(server.number(&["TTL", STATE]) > 0);
     let mine = hourly("b");
     grant(&mut *store, &mine);
-    end(&mut *store, &mine, End::Failed);
+    end(&mut *store, &mine, FAILED);
     assert_eq!(server.number(&["TTL", STATE]), -1);
     let other = claim("c");
     grant(&mut *store, &other);
@@ -189,9 +189,7 @@ fn a_release_that_came_twice_records_a_success_once() {
     let mut mine = hourly("a");
     mine.once.key = Some("monday".to_owned());
     grant(&mut *store, &mine);
-    let succeeded = End::Succeeded {
-        waited: Duration::ZERO,
-    };
+    let succeeded = succeeded(Duration::ZERO);
     end(&mut *store, &mine, succeeded);
     server.command(&["HDEL", STATE, "os", "ok"]);
     end(&mut *open(&server.unix_url()), &mine, succeeded);

@@ -1,9 +1,9 @@
 //! What a grant writes, whom it meets, and what it never does.
 
-use tasklock::store::{Acquire, Ask, End, Fence, Slot, StoreErrorKind, Unlock, Unlocked};
+use tasklock::store::{Acquire, Ask, Fence, Slot, StoreErrorKind, Unlock, Unlocked};
 
 use super::{KEY, STATE, claim, short_claim, start, wait_until_free};
-use crate::support::store::{TIMEOUT, TTL, grant, held, inspect, keep, release, unlock};
+use crate::support::store::{FAILED, TIMEOUT, TTL, grant, held, inspect, keep, release, unlock};
 
 #[test]
 fn the_key_is_the_token_and_lives_as_long_as_the_lease() {
@@ -76,11 +76,9 @@ fn a_job_on_the_recipe_excludes_and_is_excluded() {
     let seen = held(&mut *store, &mine);
     assert_eq!((seen.holder, seen.age), (None, None));
     assert!(seen.remaining.unwrap() > TTL / 2);
-    assert_eq!(
-        server.number(&["EXISTS", STATE]),
-        0,
-        "a skip writes nothing"
-    );
+    let fields = server.number(&["HLEN", STATE]);
+    assert_eq!(fields, 1, "a skip is counted, no more");
+    assert!(server.number(&["TTL", STATE]) > 0, "and not for ever");
     assert_eq!(inspect(&mut *store, "job").held.unwrap().holder, None);
 
     server.command(&["DEL", KEY]);
@@ -201,7 +199,7 @@ fn a_key_of_another_type_is_named_and_left_alone() {
         for error in [
             store.acquire(&mine, Ask::default(), TIMEOUT).unwrap_err(),
             store.refresh(&mine, &granted, TIMEOUT).unwrap_err(),
-            store.release(&mine, End::Failed, TIMEOUT).unwrap_err(),
+            store.release(&mine, FAILED, TIMEOUT).unwrap_err(),
             store.inspect(&mine.name, TIMEOUT).unwrap_err(),
         ] {
             assert_eq!(error.kind, StoreErrorKind::Misconfigured, "{error}");

@@ -265,7 +265,7 @@ fn nothing_is_left_of_a_line_but_the_state_which_rests() {
     grant_in_line(&mut *last.store, &last.claim);
     assert_eq!(server.number(&["TTL", STATE]), -1);
     release(&mut *last.store, &last.claim);
-    assert_eq!(server.number(&["DBSIZE"]), 1);
+    assert_eq!(server.number(&["DBSIZE"]), 2, "and its history");
     assert_eq!(fields_of_waiters(&server), 0, "{:?}", state(&server));
     assert!(server.number(&["TTL", STATE]) > 0);
 }

@@ -8,7 +8,7 @@ use tasklock::store::StoreErrorKind;
 use super::{STATE, claim};
 use crate::support::redis::Server;
 use crate::support::sentinel::{Watched, role};
-use crate::support::store::{self, TIMEOUT, grant, held, inspect, keep, release};
+use crate::support::store::{self, FAILED, TIMEOUT, grant, held, inspect, keep, release};
 
 /// A set-up in which the first master was cut off, and its successor.
 fn cut_off(watched: &Watched) -> (&Server, &Server) {
@@ -94,5 +94,5 @@ fn a_refresh_that_replicas_must_have_is_not_counted_on_the_old_master() {
         new.text(&["HGET", STATE, "e0"]),
         Some(kept.end_ms.to_string())
     );
-    drop(store.release(&mine, tasklock::store::End::Failed, TIMEOUT));
+    drop(store.release(&mine, FAILED, TIMEOUT));
 }

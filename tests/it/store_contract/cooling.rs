@@ -6,8 +6,8 @@ use tasklock::store::{Acquire, Ask, Claim, End, Slot, Store, Unlock};
 
 use super::Place;
 use crate::support::store::{
-    TIMEOUT, claim, end, grant, grant_in_line, held, inspect, queue, release, status, unlock,
-    wait_for_bell, wait_in_line,
+    FAILED, TIMEOUT, claim, end, grant, grant_in_line, held, inspect, queue, release, status,
+    succeeded, unlock, wait_for_bell, wait_in_line,
 };
 use crate::support::{wait_for_some, wait_until};
 
@@ -42,20 +42,12 @@ fn cools_down(store: &mut dyn Store, claim: &Claim) -> Duration {
 fn cooled(place: &Place, claim: &Claim) -> Box<dyn Store> {
     let mut store = place.open();
     grant(&mut *store, claim);
-    end(&mut *store, claim, End::Failed);
+    end(&mut *store, claim, FAILED);
     store
 }
 
 pub(super) fn a_minimum_hold_outlives_the_release(place: &Place) {
-    for (number, how) in [
-        End::Failed,
-        End::Succeeded {
-            waited: Duration::ZERO,
-        },
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    for (number, how) in [FAILED, succeeded(Duration::ZERO)].into_iter().enumerate() {
         let name = format!("job {number}");
         let mut store = place.open();
         let mine = Claim {
@@ -120,7 +112,7 @@ pub(super) fn a_minimum_hold_ends_by_itself(place: &Place) {
     });
     assert_eq!(inspect(&mut *store, "job").cooling_down, None);
     // Nothing of it is left to the next hold.
-    end(&mut *store, &other, End::Failed);
+    end(&mut *store, &other, FAILED);
     grant(&mut *store, &claim("job", "d"));
 }
 
@@ -134,7 +126,7 @@ pub(super) fn a_minimum_hold_runs_from_the_grant(place: &Place) {
     let granted = Instant::now();
     // No store says when it ends while the lock is held.
     wait_until(|| granted.elapsed() > brief.min_hold + Duration::from_millis(20));
-    end(&mut *store, &brief, End::Failed);
+    end(&mut *store, &brief, FAILED);
     grant(&mut *store, &claim("job", "b"));
 }
 
@@ -188,7 +180,7 @@ pub(super) fn waiters_are_skipped_by_a_cooldown(place: &Place) {
     for (store, claim) in &mut waiters {
         queue(&mut **store, claim);
     }
-    end(&mut *holder, &mine, End::Failed);
+    end(&mut *holder, &mine, FAILED);
     for (store, claim) in &mut waiters {
         wait_for_bell(&**store);
         let answer = wait_in_line(&mut **store, claim);
@@ -211,7 +203,7 @@ pub(super) fn a_place_that_cools_down_is_passed_over(place: &Place) {
     let [one, two, three] = &mut stores;
     let mine = closing_of(2, "a");
     grant(&mut **one, &mine);
-    end(&mut **one, &mine, End::Failed);
+    end(&mut **one, &mine, FAILED);
     let other = closing_of(2, "b");
     assert_eq!(grant(&mut **two, &other).slot, 1);
     // One is held, one cools down: a matter of waiting.
@@ -232,7 +224,7 @@ pub(super) fn places_that_all_cool_down_tell_the_shortest(place: &Place) {
     };
     grant(&mut *one, &long);
     grant(&mut *two, &short);
-    end(&mut *one, &long, End::Failed);
+    end(&mut *one, &long, FAILED);
     release(&mut *two, &short);
     let left = cools_down(&mut *one, &closing_of(2, "c"));
     assert!(left <= MIN_HOLD / 4, "{left:?}");

@@ -6,7 +6,8 @@ use tasklock::store::{Acquire, Ask, Claim, Done, End, Once, Period, Store};
 
 use super::Place;
 use crate::support::store::{
-    TIMEOUT, claim, end, grant, grant_in_line, inspect, queue, status, wait_in_line,
+    FAILED, TIMEOUT, claim, end, grant, grant_in_line, inspect, queue, status, succeeded,
+    wait_in_line,
 };
 use crate::support::{wait_for_some, wait_until};
 
@@ -40,10 +41,6 @@ fn keyed(key: &str, who: &str) -> Claim {
         },
         ..claim("job", who)
     }
-}
-
-fn succeeded(waited: Duration) -> End {
-    End::Succeeded { waited }
 }
 
 /// A whole run that succeeds, asked for `waited` before it ends.
@@ -167,10 +164,10 @@ pub(super) fn a_later_success_that_was_asked_for_earlier_takes_nothing_back(plac
 
 pub(super) fn a_failure_is_no_success(place: &Place) {
     let mut store = place.open();
-    run(&mut *store, &hourly("a"), End::Failed);
-    run(&mut *store, &hourly("b"), End::Failed);
+    run(&mut *store, &hourly("a"), FAILED);
+    run(&mut *store, &hourly("b"), FAILED);
     let other = keyed("monday", "c");
-    run(&mut *store, &other, End::Failed);
+    run(&mut *store, &other, FAILED);
     is_needed(&mut *store, &keyed("monday", "d"), Duration::ZERO);
 }
 
@@ -180,7 +177,7 @@ pub(super) fn runs_without_once_neither_record_nor_are_bound(place: &Place) {
     is_needed(&mut *store, &hourly("b"), Duration::ZERO);
     is_needed(&mut *store, &keyed("monday", "c"), Duration::ZERO);
     for _ in 0..3 {
-        run(&mut *store, &claim("job", "d"), End::Failed);
+        run(&mut *store, &claim("job", "d"), FAILED);
     }
     succeed(&mut *store, &hourly_with(1, "e"), Duration::ZERO);
     is_needed(&mut *store, &claim("job", "f"), Duration::ZERO);
@@ -195,7 +192,7 @@ pub(super) fn a_success_by_a_stranger_is_not_recorded(place: &Place) {
     others
         .release(&stranger, succeeded(Duration::ZERO), TIMEOUT)
         .unwrap();
-    end(&mut *store, &mine, End::Failed);
+    end(&mut *store, &mine, FAILED);
     let mut next = hourly("c");
     next.once.key = Some("monday".to_owned());
     is_needed(&mut *others, &next, Duration::ZERO);
@@ -203,8 +200,8 @@ pub(super) fn a_success_by_a_stranger_is_not_recorded(place: &Place) {
 
 pub(super) fn attempts_are_limited_within_a_tick(place: &Place) {
     let (mut store, mut others) = place.open_two();
-    run(&mut *store, &hourly("a"), End::Failed);
-    run(&mut *others, &hourly("b"), End::Failed);
+    run(&mut *store, &hourly("a"), FAILED);
+    run(&mut *others, &hourly("b"), FAILED);
     for store in [&mut store, &mut others] {
         assert_eq!(
             done(&mut **store, &hourly("c")),
@@ -212,7 +209,7 @@ pub(super) fn attempts_are_limited_within_a_tick(place: &Place) {
         );
     }
     // Each run says for itself how many are too many; and those without are not bound.
-    run(&mut *store, &hourly_with(3, "d"), End::Failed);
+    run(&mut *store, &hourly_with(3, "d"), FAILED);
     assert_eq!(
         done(&mut *store, &hourly_with(3, "e")),
         Done::Attempts { count: 3 }
@@ -234,7 +231,7 @@ pub(super) fn a_crash_is_an_attempt(place: &Place) {
         Done::Attempts { count: 1 }
     );
     wait_until(|| inspect(&mut *others, "job").held.is_none());
-    run(&mut *others, &hourly_with(2, "c"), End::Failed);
+    run(&mut *others, &hourly_with(2, "c"), FAILED);
     assert_eq!(
         done(&mut *others, &hourly_with(2, "d")),
         Done::Attempts { count: 2 }
@@ -246,9 +243,9 @@ pub(super) fn a_run_that_was_not_started_is_no_attempt(place: &Place) {
     for _ in 0..3 {
         run(&mut *store, &hourly_with(1, "a"), End::Unstarted);
     }
-    run(&mut *store, &hourly("b"), End::Failed);
+    run(&mut *store, &hourly("b"), FAILED);
     run(&mut *store, &hourly("c"), End::Unstarted);
-    run(&mut *store, &hourly("d"), End::Failed);
+    run(&mut *store, &hourly("d"), FAILED);
     assert_eq!(done(&mut *store, &hourly("e")), Done::Attempts { count: 2 });
 }
 
@@ -258,12 +255,12 @@ pub(super) fn a_repeated_acquire_is_one_attempt(place: &Place) {
     for _ in 0..3 {
         grant(&mut *store, &mine);
     }
-    end(&mut *store, &mine, End::Failed);
+    end(&mut *store, &mine, FAILED);
     let last = hourly("b");
     for _ in 0..2 {
         grant_in_line(&mut *store, &last);
     }
-    end(&mut *store, &last, End::Failed);
+    end(&mut *store, &last, FAILED);
     assert_eq!(done(&mut *store, &hourly("c")), Done::Attempts { count: 2 });
 }
 
@@ -275,7 +272,7 @@ pub(super) fn the_next_tick_has_attempts_of_its_own(place: &Place) {
     });
     let mut mine = hourly("a");
     mine.once.per = per;
-    run(&mut *store, &mine, End::Failed);
+    run(&mut *store, &mine, FAILED);
     let mut next = hourly("b");
     next.once.per = per;
     assert_eq!(done(&mut *store, &next), Done::Attempts { count: 1 });
@@ -284,7 +281,7 @@ pub(super) fn the_next_tick_has_attempts_of_its_own(place: &Place) {
         Acquire::Done(Done::Attempts { count: 1 }) => None,
         other => panic!("{other:?}"),
     });
-    end(&mut *store, &next, End::Failed);
+    end(&mut *store, &next, FAILED);
     let mut late = hourly("c");
     late.once.per = per;
     assert_eq!(done(&mut *store, &late), Done::Attempts { count: 1 });

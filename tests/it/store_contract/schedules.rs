@@ -4,10 +4,10 @@
 
 use std::time::{Duration, Instant};
 
-use tasklock::store::{Acquire, Ask, Done, End, Once, Period, Store};
+use tasklock::store::{Acquire, Ask, Done, Once, Period, Store};
 
 use super::Place;
-use crate::support::store::{TIMEOUT, claim};
+use crate::support::store::{FAILED, TIMEOUT, claim, succeeded};
 
 const TICK: Duration = Duration::from_secs(6);
 const TICKS: u32 = 60;
@@ -51,8 +51,8 @@ impl Schedule {
             Acquire::Granted(_) => {
                 let waited = PAST + self.begun.elapsed() - at;
                 let end = match succeeds {
-                    true => End::Succeeded { waited },
-                    false => End::Failed,
+                    true => succeeded(waited),
+                    false => FAILED,
                 };
                 self.store.release(&claim, end, TIMEOUT).unwrap();
                 true

@@ -5,12 +5,13 @@ use std::thread;
 use std::time::Duration;
 
 use tasklock::store::{
-    Acquire, Ask, Claim, End, Fence, Grant, Refresh, Release, Store, Unlock, Unlocked,
+    Acquire, Ask, Claim, Fence, Grant, Refresh, Release, Store, Unlock, Unlocked,
 };
 
 use super::Place;
 use crate::support::store::{
-    TIMEOUT, claim, end, grant, grant_in_line, held, keep, name, queue, refresh, release, status,
+    FAILED, TIMEOUT, claim, end, grant, grant_in_line, held, keep, name, queue, refresh, release,
+    status,
 };
 use crate::support::wait_for_some;
 
@@ -138,8 +139,8 @@ pub(super) fn waiters_share_the_places_that_become_free(place: &Place) {
     for (store, mine) in &mut waiters {
         queue(&mut **store, mine);
     }
-    end(&mut **one, &low, End::Failed);
-    end(&mut **two, &high, End::Failed);
+    end(&mut **one, &low, FAILED);
+    end(&mut **two, &high, FAILED);
     let last = &mut waiters[2];
     queue(&mut *last.0, &last.1);
     let mut taken = [1, 0].map(|number| {

@@ -9,8 +9,8 @@ use tasklock::store::{Acquire, Ask, Claim, End, Fence, Release, Store, Unlock, U
 
 use super::Place;
 use crate::support::store::{
-    IN_LINE, TIMEOUT, claim, end, grant, grant_in_line, held, inspect, keep, queue, release,
-    rings_within, status, unlock, wait_for_bell,
+    FAILED, IN_LINE, TIMEOUT, claim, end, grant, grant_in_line, held, inspect, keep, queue,
+    release, rings_within, status, unlock, wait_for_bell,
 };
 use crate::support::wait_until;
 
@@ -43,7 +43,7 @@ impl Waiter {
 
     #[track_caller]
     fn release(&mut self) {
-        end(&mut *self.store, &self.claim, End::Failed);
+        end(&mut *self.store, &self.claim, FAILED);
     }
 }
 

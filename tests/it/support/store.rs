@@ -5,11 +5,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tasklock::store::past::{self, PastOutcome};
 use tasklock::store::redis::TlsFiles;
 use tasklock::store::target::Target;
 use tasklock::store::{
-    Acquire, Ask, Claim, End, Grant, Held, Holder, LockName, Once, Queued, Refresh, Release, Slot,
-    Status, Store, Token, Unlock, Unlocked,
+    Acquire, Ask, Claim, End, Grant, Held, Holder, Lasts, LockName, Once, Queued, Refresh, Release,
+    Slot, Status, Store, Token, Unlock, Unlocked,
 };
 
 use super::PATIENCE;
@@ -25,6 +26,20 @@ pub(crate) const IN_LINE: Ask = Ask {
     in_line: true,
     waited: Duration::ZERO,
 };
+
+/// A run that ended without success.
+pub(crate) const FAILED: End = End::Ran {
+    outcome: PastOutcome::Exit(1),
+    waited: Duration::ZERO,
+};
+
+/// A run that was asked for so long ago, and succeeded.
+pub(crate) const fn succeeded(waited: Duration) -> End {
+    End::Ran {
+        outcome: PastOutcome::Exit(0),
+        waited,
+    }
+}
 
 /// What stands before a name in Redis unless something else is chosen.
 pub(crate) const PREFIX: &str = "task_lock:";
@@ -72,6 +87,8 @@ pub(crate) fn claim(of: &str, who: &str) -> Claim {
         min_hold: Duration::ZERO,
         once: Once::default(),
         replicas: 0,
+        history: past::HISTORY_DEFAULT,
+        lasts: Lasts::Process,
     }
 }
 
@@ -161,7 +178,7 @@ pub(crate) fn keep(store: &mut dyn Store, claim: &Claim, grant: &Grant) -> Grant
 /// Releases, and is answered.
 #[track_caller]
 pub(crate) fn release(store: &mut dyn Store, claim: &Claim) -> Release {
-    store.release(claim, End::Failed, TIMEOUT).unwrap()
+    store.release(claim, FAILED, TIMEOUT).unwrap()
 }
 
 /// Releases a lock that is ours, with what became of the run.

@@ -43,6 +43,24 @@ impl Certificates {
         })
     }
 
+    /// The certificate of the server ends in this many days, at the first hour of that day.
+    pub(crate) fn ending_in(days: i64) -> Certificates {
+        let end = jiff::Timestamp::now()
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .date();
+        let end = end.checked_add(jiff::Span::new().days(days)).unwrap();
+        let ends = |params: &mut CertificateParams| {
+            let (month, day) = (end.month().unsigned_abs(), end.day().unsigned_abs());
+            params.not_after = date_time_ymd(end.year().into(), month, day);
+        };
+        Certificates::with_server(|authority, _, dir| {
+            authority.sign(dir, "server", |params| {
+                SERVER(params);
+                ends(params);
+            })
+        })
+    }
+
     /// The server's certificate is good, but for another host.
     pub(crate) fn other_host() -> Certificates {
         Certificates::with_server(|authority, _, dir| {

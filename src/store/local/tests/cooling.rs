@@ -76,15 +76,15 @@ fn a_step_of_the_wall_clock_within_a_boot_changes_nothing() {
 #[test]
 fn a_record_of_the_earlier_version_has_none_and_its_unknown_fields_are_kept() {
     let scratch = Scratch::new();
-    let text = r#"{"v":1,"fence":7,"holder":null,"since":{"wall_ms":5,"boot_ms":5,"boot_id":"a"},"ttl_ms":60000,"lease":{"x":1}}"#;
+    let text = r#"{"v":1,"fence":7,"holder":null,"since":{"wall_ms":5,"boot_ms":5,"boot_id":"a"},"ttl_ms":60000,"history":{"x":1}}"#;
     fs::write(scratch.file("backup"), format!("{text}\n")).unwrap();
     cooled(&scratch, |_| {});
-    assert_eq!(record(&scratch)["lease"]["x"], 1);
+    assert_eq!(record(&scratch)["history"]["x"], 1);
     assert_eq!(record(&scratch)["v"], 1);
     assert!(matches!(asked(&scratch), Acquire::CoolingDown { .. }));
     unlock(&mut scratch.store(), &claim("backup"), Unlock::Force);
     assert_eq!(record(&scratch).get("cooldown"), None);
-    assert_eq!(record(&scratch)["lease"]["x"], 1);
+    assert_eq!(record(&scratch)["history"]["x"], 1);
 }
 
 #[test]

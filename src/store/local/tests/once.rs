@@ -31,7 +31,7 @@ fn asked(scratch: &Scratch, claim: &Claim) -> Acquire {
 fn succeeded(store: &mut LocalStore, claim: &Claim) -> Release {
     granted(store, claim);
     let waited = Duration::ZERO;
-    let end = End::Succeeded { waited };
+    let end = super::succeeded(waited);
     store.release(claim, end, NO_TIMEOUT).unwrap()
 }
 
@@ -198,7 +198,7 @@ fn a_success_is_on_record_before_the_next_run_can_be_granted() {
             }
         });
         let waited = Duration::ZERO;
-        let end = End::Succeeded { waited };
+        let end = super::succeeded(waited);
         store.release(&run, end, NO_TIMEOUT).unwrap();
         let answer = looking.join().unwrap();
         assert!(
@@ -211,9 +211,7 @@ fn a_success_is_on_record_before_the_next_run_can_be_granted() {
 #[test]
 fn a_success_counts_although_the_lock_file_was_deleted_and_not_if_another_took_it() {
     let scratch = Scratch::new();
-    let end = End::Succeeded {
-        waited: Duration::ZERO,
-    };
+    let end = super::succeeded(Duration::ZERO);
     let (mut store, run) = (scratch.store(), hourly(9));
     granted(&mut store, &run);
     fs::remove_file(scratch.file("backup")).unwrap();
@@ -246,7 +244,7 @@ fn a_file_that_another_program_keeps_locked_is_an_error_and_nothing_is_granted()
     // At the end of a run it is told, and the lock is free all the same.
     foreign.lock().unwrap();
     let waited = Duration::ZERO;
-    let end = End::Succeeded { waited };
+    let end = super::succeeded(waited);
     assert!(store.release(&run, end, NO_TIMEOUT).is_err());
     granted(&mut scratch.store(), &claim("backup"));
 }

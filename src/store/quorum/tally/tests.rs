@@ -265,6 +265,7 @@ fn a_lock_looks_held_when_a_majority_may_know_its_holder() {
                 cooling_down: None,
             }],
             waiting: Some(waiting),
+            ..Status::default()
         }))
     };
     let look = |replies: &Replies<Status>| looking(replies).unwrap().unwrap();

@@ -3,6 +3,7 @@
 use redis::Value;
 
 use super::reply::Node;
+use super::slot;
 use crate::store::redis::is_plain;
 
 /// The nodes that an answer to `CLUSTER SLOTS` names for `slot`: its owner and the
@@ -23,6 +24,29 @@ pub(super) fn of(slot: u16, answer: &Value) -> Option<Vec<Node>> {
         _ => None,
     });
     Some(nodes?.iter().filter_map(node).collect())
+}
+
+/// All masters that an answer to `CLUSTER SLOTS` names, each once. None if a slot has none.
+pub(super) fn masters(answer: &Value) -> Option<Vec<Node>> {
+    let Value::Array(ranges) = answer else {
+        return None;
+    };
+    let mut masters = Vec::new();
+    let mut slots = 0;
+    for range in ranges {
+        let Value::Array(parts) = range else {
+            return None;
+        };
+        let [Value::Int(first), Value::Int(last), master, ..] = parts.as_slice() else {
+            return None;
+        };
+        slots += last - first + 1;
+        let master = node(master)?;
+        if !masters.contains(&master) {
+            masters.push(master);
+        }
+    }
+    (slots == i64::from(slot::COUNT)).then_some(masters)
 }
 
 fn node(value: &Value) -> Option<Node> {
