@@ -19,7 +19,7 @@ use crate::identity::user_at_host;
 use crate::inbox::{Inbox, Incoming, Post};
 use crate::keeper::Timeouts;
 use crate::log::Log;
-use crate::message::{Message, hide_urls, plain, skip_word};
+use crate::message::{Message, hide_urls, plain, show_path, skip_word};
 use crate::pursuit::{CHAIN, Pursuit, ancestors, chain};
 use crate::report::{Destination, Report};
 use crate::signals::{Signal, Signals};
@@ -65,7 +65,7 @@ fn attempt(run: &Run, log: &Log) -> Result<Ending> {
         }
         if let Err(error) = destination.write(&report) {
             log.say(&Message::NotReported {
-                path: path.display().to_string(),
+                path: show_path(path),
                 error: plain(&error),
             });
         }
@@ -294,7 +294,7 @@ impl<'a> Work<'a> {
 fn check_report(path: &Path) -> Result<Destination> {
     Destination::check(path).map_err(|error| {
         let message = Message::NotReported {
-            path: path.display().to_string(),
+            path: show_path(path),
             error: match error.kind() {
                 ErrorKind::NotFound => "its directory does not exist".to_owned(),
                 _ => plain(&error),

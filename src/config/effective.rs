@@ -13,7 +13,7 @@ use crate::cli::RunOptions;
 use crate::cli::config::ConfigArgs;
 use crate::duration;
 use crate::identity::user_at_host;
-use crate::message::mask_url;
+use crate::message::{hide_urls, mask_url};
 
 /// The settings that count.
 #[derive(Debug)]
@@ -123,6 +123,10 @@ fn shown(kind: Kind, texts: &[String]) -> Json {
         Kind::Urls => texts.iter().map(|url| mask_url(url)).collect(),
         Kind::Number => text.parse::<i64>().map_or_else(|_| text.into(), Json::from),
         Kind::Flag => (text == "true").into(),
+        // A URL that slipped into the place of another value.
+        Kind::Text | Kind::Path if text.contains("://") && text.contains('@') => {
+            hide_urls(text).into()
+        }
         Kind::Text | Kind::Path | Kind::Time => text.into(),
     }
 }

@@ -19,7 +19,7 @@ use self::find::{Whose, read};
 use super::ConfigError;
 use crate::identity;
 use crate::log::Format;
-use crate::message::escape;
+use crate::message::show_path;
 
 /// The system's file.
 const SYSTEM: &str = "/etc/tasklock/config.toml";
@@ -86,7 +86,7 @@ impl Files {
         let document = match read(&path, whose)? {
             None => None,
             Some(content) => {
-                let shown = escape(&path.to_string_lossy());
+                let shown = show_path(&path);
                 let document = Document::parse(&shown, &content.text)?;
                 document.guard_secrets(&shown, content.mode)?;
                 Some(document)

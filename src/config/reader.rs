@@ -12,7 +12,7 @@ use clap::parser::ValueSource;
 use super::ConfigError;
 use super::files::{Files, Value};
 use crate::duration;
-use crate::message::hide_urls;
+use crate::message::hide_quoted_urls;
 
 /// Finds what counts for each option, and gives it the name it was given under,
 /// for the messages.
@@ -83,7 +83,7 @@ impl Reader<'_> {
         let text = if id.starts_with("url") {
             text.to_owned()
         } else {
-            hide_urls(text)
+            hide_quoted_urls(text)
         };
         let text = format!("{}: {text}", self.label(id));
         match self.source(id) {

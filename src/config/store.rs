@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::ConfigError;
 use super::reader::{Reader, Source};
 use crate::cli::{LockArgs, StoreArgs};
-use crate::message::plain;
+use crate::message::{plain, show_path};
 use crate::store::redis::TlsFiles;
 use crate::store::target::Target;
 use crate::store::{LockName, Store};
@@ -200,7 +200,7 @@ impl Reader<'_> {
 
     fn urls_of_file(&self, path: &Path) -> Result<(String, Vec<String>), ConfigError> {
         let label = self.label("url_file");
-        let path_text = path.display();
+        let path_text = show_path(path);
         let text = fs::read_to_string(path).map_err(|error| {
             ConfigError::config(format!(
                 "{label}: cannot read {path_text}: {}",

@@ -10,7 +10,7 @@ use clap::{Arg, ValueHint};
 use super::ConfigError;
 use crate::cli;
 use crate::log::Format;
-use crate::message::{escape, hide_urls};
+use crate::message::{escape, hide_quoted_urls, hide_urls};
 
 /// The format of the line that says why there are no settings, but for what a file says.
 pub(super) fn wanted_format(arguments: &[OsString]) -> Option<Format> {
@@ -51,7 +51,10 @@ pub(super) fn one_line(error: &clap::Error) -> String {
         }
         words.push_str(line);
     }
-    format!("{} (see tasklock --help)", escape(&hide_urls(&words)))
+    format!(
+        "{} (see tasklock --help)",
+        escape(&hide_quoted_urls(&words))
+    )
 }
 
 /// `missing COMMAND`, and for a run without a name what is likely meant.
@@ -98,7 +101,8 @@ pub(super) fn not_utf8(arguments: &[OsString]) -> ConfigError {
             Some(rest) => 2 + rest.find('=').unwrap_or(rest.len()),
             None => word.char_indices().nth(2).map_or(word.len(), |(at, _)| at),
         };
-        word.starts_with('-').then(|| word[..end].to_owned())
+        word.starts_with('-')
+            .then(|| hide_urls(&escape(&word[..end])))
     };
     let takes_path = |flag: &str| {
         command

@@ -1,5 +1,7 @@
 //! What others wrote, made fit for a line of ours.
 
+use std::path::Path;
+
 /// Text of others without the control characters that could steer a terminal.
 #[must_use]
 pub fn escape(text: &str) -> String {
@@ -14,16 +16,31 @@ pub fn escape(text: &str) -> String {
     safe
 }
 
-/// Text that quotes what stood on the command line, without what follows a
-/// `redis://` in it: who forgets `-u` before a URL must not find its password in a log.
+/// Text that stood on the command line, without what follows a `redis://` in it:
+/// who forgets `-u` before a URL must not find its password in a log.
 #[must_use]
 pub fn hide_urls(text: &str) -> String {
-    let Some(start) = text.find("://").map(|at| at + 3) else {
-        return text.to_owned();
-    };
-    // The quote that clap puts after what it quotes.
-    let end = text.rfind('\'').filter(|end| *end >= start);
-    format!("{}…{}", &text[..start], &text[end.unwrap_or(text.len())..])
+    match text.find("://") {
+        Some(at) => format!("{}…", &text[..at + 3]),
+        None => text.to_owned(),
+    }
+}
+
+/// The same for text that quotes it: what follows the last quote stays.
+#[must_use]
+pub fn hide_quoted_urls(text: &str) -> String {
+    let shown = hide_urls(text);
+    let end = shown
+        .find(['\'', '"'])
+        .and_then(|at| text.rfind(char::from(shown.as_bytes()[at])))
+        .filter(|end| *end >= shown.len() - "…".len() && shown != text);
+    shown + &text[end.unwrap_or(text.len())..]
+}
+
+/// The path of a file as it is told: also what stands in its place by mistake.
+#[must_use]
+pub fn show_path(path: &Path) -> String {
+    hide_urls(&escape(&path.to_string_lossy()))
 }
 
 /// A store URL with `***` for what logs in: user and password before the host,
@@ -88,11 +105,17 @@ mod tests {
     #[test]
     fn quoted_urls_lose_what_may_be_a_password() {
         assert_eq!(
-            hide_urls("unexpected argument 'redis://:a b'c@h' found"),
+            hide_quoted_urls("unexpected argument 'redis://:a b'c@h' found"),
             "unexpected argument 'redis://…' found"
         );
+        assert_eq!(
+            hide_quoted_urls("\"redis://:a'b@h\" is not one of stop, continue"),
+            "\"redis://…\" is not one of stop, continue"
+        );
+        assert_eq!(hide_quoted_urls("no 'a' in b"), "no 'a' in b");
+        assert_eq!(hide_quoted_urls("redis://:a'b@h"), "redis://…");
         assert_eq!(hide_urls("redis://:secret@h"), "redis://…");
-        assert_eq!(hide_urls("it's redis://:secret@h"), "it's redis://…");
+        assert_eq!(hide_urls("it's redis://:sec'ret@h"), "it's redis://…");
         assert_eq!(hide_urls("./backup.sh"), "./backup.sh");
     }
 
@@ -121,6 +144,12 @@ mod tests {
             assert_eq!(mask_url(url), masked);
             assert_eq!(has_password(url), secret, "{url}");
         }
+    }
+
+    #[test]
+    fn a_path_is_told_on_one_line_and_without_a_password() {
+        assert_eq!(show_path(Path::new("/a\nb")), "/a\\nb");
+        assert_eq!(show_path(Path::new("redis://:secret@h")), "redis://…");
     }
 
     #[test]

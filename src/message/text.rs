@@ -122,7 +122,7 @@ impl Message {
                 .to_owned(),
             Message::Failed(text) => text.clone(),
             Message::NotReported { path, error } => {
-                format!("--report: cannot write {}: {error}", escape(path))
+                format!("--report: cannot write {path}: {error}")
             }
         }
     }

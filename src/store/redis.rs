@@ -114,6 +114,11 @@ pub(crate) enum Address {
     Unix(PathBuf),
 }
 
+/// Whether a host that a server names could be one: it is told, and must not drive the terminal.
+fn is_plain(host: &str) -> bool {
+    !host.contains(char::is_control)
+}
+
 /// A password. Its `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
@@ -333,7 +338,8 @@ impl RedisStore {
             mark: None,
             args: &args,
         };
-        let (answer, ticket) = self.step(&script, limit, answer::acquire)?;
+        let (answer, ticket) =
+            self.step(&script, limit, |words| answer::acquire(words, claim.slots))?;
         Ok(self.acquired(claim, answer, ticket))
     }
 

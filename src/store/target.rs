@@ -213,6 +213,14 @@ fn unix(text: &str) -> Result<Server, String> {
         return Err(format!("the unix URL takes an absolute path, write {form}"));
     }
     let (mut user, mut password) = credentials(&url)?;
+    // A raw "/" in a password begins the path too early, which is told.
+    let (_, rest) = text.split_once("://").unwrap_or_default();
+    let has_login = !rest.is_empty() && !rest.starts_with('/');
+    if has_login && url.path().contains('@') {
+        return Err(format!(
+            "the unix URL has an \"@\" in its path; write {form}, special characters as %XX"
+        ));
+    }
     let mut number = 0;
     for option in url
         .query()

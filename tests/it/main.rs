@@ -12,6 +12,7 @@ mod cluster;
 mod config;
 mod docs;
 mod doctor;
+mod fuzz;
 mod holding;
 mod local_store;
 mod looking;

@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 
-use crate::message::{escape, plain};
+use crate::message::{plain, show_path};
 
 /// Far more than any site has to say; a run reads all of it.
 const BYTES_MAX: u64 = 1 << 20;
@@ -36,7 +36,7 @@ pub(super) struct Content {
 /// # Errors
 /// One line that names the file.
 pub(super) fn read(path: &Path, whose: Whose) -> Result<Option<Content>, String> {
-    let shown = escape(&path.to_string_lossy());
+    let shown = show_path(path);
     let cannot_read = |error| format!("cannot read {shown}: {}", plain(&error));
     // A FIFO that nobody writes to must not hold up a run, and a terminal not become ours.
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;

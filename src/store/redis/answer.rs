@@ -13,6 +13,9 @@ use crate::store::{
     Status, Tenure, Unlocked, Waiter,
 };
 
+/// Numbers from here on are not exact in a script, which would give the next holder the same.
+const FENCE_END: u64 = 1 << 53;
+
 /// How many characters of an error of the server's are shown.
 const ERROR_MAX_CHARS: usize = 200;
 
@@ -40,6 +43,11 @@ impl Words {
 
     pub(super) fn number<T: FromStr>(&mut self) -> Option<T> {
         self.text()?.parse().ok()
+    }
+
+    pub(super) fn fence(&mut self) -> Option<Fence> {
+        let fence = self.number()?;
+        (1..FENCE_END).contains(&fence).then_some(Fence(fence))
     }
 
     pub(super) fn millis(&mut self) -> Option<Duration> {
@@ -135,13 +143,14 @@ pub(super) fn shown(text: &str) -> String {
     short
 }
 
-/// Answers with the ticket as well, where we are in line.
-pub(super) fn acquire(mut words: Words) -> Option<(Acquire, Option<u64>)> {
+/// To a run that may have the places below `slots`. Answers with the ticket as well, where we are
+/// in line.
+pub(super) fn acquire(mut words: Words, slots: u32) -> Option<(Acquire, Option<u64>)> {
     let answer = match words.text()?.as_str() {
         "granted" => Acquire::Granted(Grant {
-            fence: Fence(words.number()?),
+            fence: words.fence()?,
             end_ms: words.number()?,
-            slot: words.number()?,
+            slot: words.number().filter(|slot| *slot < slots.max(1))?,
         }),
         "held" => Acquire::Held(words.held()?),
         "queued" => {
@@ -313,14 +322,18 @@ mod tests {
         };
         let whole = ["granted", "1", "2", "3"];
         let read = Some((Acquire::Granted(granted), None));
-        assert_eq!(acquire(words(&whole)), read);
+        assert_eq!(acquire(words(&whole), 4), read);
         for count in 0..whole.len() {
-            assert_eq!(acquire(words(&whole[..count])), None);
+            assert_eq!(acquire(words(&whole[..count]), 4), None);
         }
-        assert_eq!(acquire(words(&["granted", "nan", "2", "3"])), None);
-        assert_eq!(acquire(words(&["granted", "1", "2", "4294967296"])), None);
-        assert_eq!(acquire(words(&["held", "who"])), None);
-        assert_eq!(acquire(words(&["queued", "1", "2", "3"])), None);
+        assert_eq!(acquire(words(&whole), 3), None);
+        for fence in ["nan", "0", "-1", "9007199254740992", "18446744073709551616"] {
+            assert_eq!(acquire(words(&["granted", fence, "2", "3"]), 4), None);
+        }
+        let far = words(&["granted", "1", "2", "4294967296"]);
+        assert_eq!(acquire(far, u32::MAX), None);
+        assert_eq!(acquire(words(&["held", "who"]), 1), None);
+        assert_eq!(acquire(words(&["queued", "1", "2", "3"]), 1), None);
         assert_eq!(refresh(words(&["held", "-5"]), &granted), None);
         assert_eq!(status(words(&["granted"])), None);
         assert_eq!(status(words(&["status", "0"])), None);

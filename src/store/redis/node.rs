@@ -138,7 +138,7 @@ impl Node {
         args.push(bid.round.to_string());
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let step = (QUORUM_ACQUIRE, &claim.name);
-        let (vote, ticket) = self.step(step, &args, limit, vote)?;
+        let (vote, ticket) = self.step(step, &args, limit, |words| vote(words, claim.slots))?;
         Ok(match vote {
             Vote::Answer(answer) => Vote::Answer(self.store.acquired(claim, answer, ticket)),
             other => other,
@@ -235,7 +235,7 @@ impl Node {
             }
             Some(Kept::Healed(Grant {
                 end_ms: first.number()?,
-                fence: Fence(first.number()?),
+                fence: first.fence()?,
                 ..granted
             }))
         })
@@ -392,7 +392,7 @@ impl Node {
     }
 }
 
-fn vote(words: Words) -> Option<(Vote, Option<u64>)> {
+fn vote(words: Words, slots: u32) -> Option<(Vote, Option<u64>)> {
     let mut first = words.clone();
     let vote = match first.text()?.as_str() {
         "new" => Vote::New,
@@ -402,7 +402,7 @@ fn vote(words: Words) -> Option<(Vote, Option<u64>)> {
         // Of a place that the bid is not for there may be nothing to tell.
         "held" => Vote::Answer(Acquire::Held(first.held_if_any()?.unwrap_or_default())),
         _ => {
-            let (answer, ticket) = answer::acquire(words)?;
+            let (answer, ticket) = answer::acquire(words, slots)?;
             return Some((Vote::Answer(answer), ticket));
         }
     };

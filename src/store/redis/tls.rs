@@ -11,6 +11,8 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::message::{plain, show_path};
+
 /// The files that `--tls-ca`, `--tls-cert` and `--tls-key` name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsFiles {
@@ -129,7 +131,7 @@ fn read_roots(file: &Path) -> Result<RootCertStore, String> {
     for cert in read_certs("--tls-ca", file)? {
         roots
             .add(cert)
-            .map_err(|error| format!("--tls-ca {}: {error}", file.display()))?;
+            .map_err(|error| format!("--tls-ca {}: {error}", show_path(file)))?;
     }
     Ok(roots)
 }
@@ -141,10 +143,10 @@ fn read_identity(cert: &Path, key: &Path) -> Result<Identity, String> {
         pem::Error::NoItemsFound => {
             format!(
                 "--tls-key {}: no private key inside (PEM, not encrypted)",
-                key.display()
+                show_path(key)
             )
         }
-        other => format!("--tls-key {}: {other}", key.display()),
+        other => format!("--tls-key {}: {other}", show_path(key)),
     })?;
     Ok(Identity { chain, key })
 }
@@ -153,22 +155,17 @@ fn read_certs(flag: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, S
     let bytes = read(flag, file)?;
     let certs = CertificateDer::pem_slice_iter(&bytes)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("{flag} {}: {error}", file.display()))?;
+        .map_err(|error| format!("{flag} {}: {error}", show_path(file)))?;
     if certs.is_empty() {
         return Err(format!(
             "{flag} {}: no certificate inside (PEM)",
-            file.display()
+            show_path(file)
         ));
     }
     Ok(certs)
 }
 
 fn read(flag: &str, file: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(file).map_err(|error| {
-        format!(
-            "cannot read {flag} {}: {}",
-            file.display(),
-            crate::message::plain(&error)
-        )
-    })
+    std::fs::read(file)
+        .map_err(|error| format!("cannot read {flag} {}: {}", show_path(file), plain(&error)))
 }

@@ -32,6 +32,10 @@ use crate::store::StoreError;
 /// the 100 waiters that are told of.
 const ANSWER_MAX: usize = 6 * 1024 * 1024;
 
+/// The most lines of an answer that we read: each value has one or two, and takes far more room
+/// than it has bytes. Our scripts answer with less than 20 for each place.
+const LINES_MAX: usize = 64 * 1024;
+
 /// Why a connection is of no use any more.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -326,6 +330,7 @@ impl Connection {
         let mut source = Source {
             stream: &mut self.stream,
             room: ANSWER_MAX,
+            lines: LINES_MAX,
             fault: None,
         };
         let parsed = self.parser.parse_value(&mut source);
@@ -354,13 +359,14 @@ pub(super) fn error_text(error: &redis::ServerError) -> String {
 struct Source<'a> {
     stream: &'a mut Stream,
     room: usize,
+    lines: usize,
     fault: Option<Fault>,
 }
 
 impl Read for Source<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let room = buffer.len().min(self.room);
-        if room == 0 {
+        if room == 0 || self.lines == 0 {
             // No fault of the connection: an answer that long is not one of ours.
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -370,7 +376,9 @@ impl Read for Source<'_> {
                 Ok(0)
             }
             Ok(count) => {
+                let ends = buffer[..count].iter().filter(|byte| **byte == b'\n');
                 self.room -= count;
+                self.lines = self.lines.saturating_sub(ends.count());
                 Ok(count)
             }
             Err(error) => {

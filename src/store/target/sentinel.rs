@@ -29,6 +29,10 @@ pub(super) fn parse(text: &str, tls: Option<Tls>) -> Result<Sentinels, String> {
     }
     let (path, options) = hosts.rest.split_once('?').unwrap_or((hosts.rest, ""));
     let path = path.strip_prefix('/').unwrap_or(path);
+    // A raw "/" in a password ends the hosts too early: what comes then may be a part of it.
+    if path.contains('@') {
+        return Err(hint("the store URL has an \"@\" behind its hosts"));
+    }
     let (name, number) = path.split_once('/').unwrap_or((path, ""));
     let name = decode(name, "master's name")?;
     if name.is_empty() {

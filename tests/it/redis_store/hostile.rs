@@ -184,7 +184,9 @@ fn an_answer_in_single_bytes_is_read_whole() {
             thread::yield_now();
         }
     });
-    let granted = grant(&mut *open(&url), &claim("a"));
+    let mut mine = claim("a");
+    mine.slots = 8;
+    let granted = grant(&mut *open(&url), &mine);
     assert_eq!(
         granted,
         Grant {

@@ -3,6 +3,7 @@
 use redis::Value;
 
 use crate::store::redis::failure::code_of;
+use crate::store::redis::is_plain;
 use crate::store::redis::wire::error_text;
 
 /// What becomes of a request, by the answer to it.
@@ -58,6 +59,9 @@ impl Node {
     fn parse(text: &str) -> Option<Node> {
         let (host, port) = text.rsplit_once(':')?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
+        if !is_plain(host) {
+            return None;
+        }
         Some(Node {
             host: Some(host.to_owned()).filter(|host| !host.is_empty()),
             port: port.parse().ok().filter(|&port| port != 0)?,
@@ -110,6 +114,7 @@ mod tests {
             "MOVED 3999",
             "MOVED 3999 h",
             "MOVED 3999 h:x",
+            "MOVED 3999 \u{1b}[2J:1",
             "ASK 1 h:0",
             "ASK",
         ] {

@@ -4,6 +4,7 @@ use redis::Value;
 
 use super::reply::Node;
 use super::slot;
+use crate::store::redis::is_plain;
 
 /// The nodes that an answer to `CLUSTER SLOTS` names for `slot`: its owner and the
 /// owner's replicas. None if it is no such answer, or the user has no leave to ask.
@@ -56,7 +57,9 @@ fn node(value: &Value) -> Option<Node> {
         return None;
     };
     let host = match host {
-        Value::BulkString(host) => String::from_utf8(host.clone()).ok()?,
+        Value::BulkString(host) => String::from_utf8(host.clone())
+            .ok()
+            .filter(|host| is_plain(host))?,
         Value::Nil => String::new(),
         _ => return None,
     };

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use redis::Value;
 
 use super::{LATE_MAX, Named, Sentinels, reply, request};
+use crate::store::redis::answer::shown;
 use crate::store::redis::link::{IDLE_MAX, closed};
 use crate::store::redis::wire::{self, Connection, Fault};
 use crate::store::redis::{Server, failure};
@@ -186,7 +187,7 @@ impl Follower {
             Some("master") => Ok(connection),
             Some(other) => Err(Fault::NoMaster(StoreError::new(
                 StoreErrorKind::Unavailable,
-                format!("{server} is a {other} just now, not the master"),
+                format!("{server} is a {} just now, not the master", shown(other)),
             ))),
             None => match &role {
                 // Not allowed to ask: our scripts find it out.

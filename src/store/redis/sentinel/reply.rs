@@ -2,7 +2,7 @@
 
 use redis::Value;
 
-use crate::store::redis::Address;
+use crate::store::redis::{Address, is_plain};
 
 fn text_of(value: &Value) -> Option<&str> {
     match value {
@@ -15,7 +15,7 @@ fn text_of(value: &Value) -> Option<&str> {
 /// Host (a name, if that is what Sentinel announces) and port.
 pub(super) fn address_of(words: &[Value]) -> Option<Address> {
     let [host, port] = words else { return None };
-    let host = text_of(host).filter(|host| !host.is_empty())?;
+    let host = text_of(host).filter(|host| !host.is_empty() && is_plain(host))?;
     Some(Address::Tcp {
         host: host.to_owned(),
         port: text_of(port)?.parse().ok()?,
