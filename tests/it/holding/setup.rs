@@ -74,6 +74,7 @@ fn the_child_s_environment_tells_of_the_grant() {
         "TASKLOCK_HELD",
         "TASKLOCK_NAME",
         "TASKLOCK_TOKEN",
+        "TASKLOCK_URL",
     ];
     assert_eq!(names, expected);
 }

@@ -144,9 +144,9 @@ fn on_unavailable_run_goes_without_the_lock_and_says_so() {
         .env("TASKLOCK_NAME", "inherited")
         .sh("env | grep ^TASKLOCK_ | sort; exit 9")
         .run();
-    finished
-        .expect_code(9)
-        .expect_stdout("TASKLOCK_HELD=0\nTASKLOCK_NAME=job\n");
+    finished.expect_code(9).expect_stdout(&format!(
+        "TASKLOCK_HELD=0\nTASKLOCK_NAME=job\nTASKLOCK_URL={url}\n"
+    ));
     let line = format!(
         "tasklock: cannot reach {url}: connection refused; running without the lock, as --on-unavailable asks\n"
     );
