@@ -5,13 +5,37 @@
 
 _tasklock()
 {
-    local valued=' --name --config --url --url-file --key-prefix --store-timeout --tls-ca --tls-cert
-        --tls-key --ttl --wait --slots --min-hold --once-per --once-key --once-attempts --replicas
-        --jitter --conflict-exit-code --lost-exit-code --signal --kill-after --on-lost --max-runtime
-        --on-unavailable --reason --holder --report --log-format '
-    local plain='--nonblock --foreground --quiet --verbose --help -n -q -v -h -u -w -E -k'
-    local store='--name --config --url --url-file --key-prefix --store-timeout --tls-ca --tls-cert --tls-key
-        --help -u -h'
+    # The options; those with a "=" take a value.
+    local store='--name= --config= --url= -u= --url-file= --key-prefix= --store-timeout=
+        --tls-ca= --tls-cert= --tls-key= --help -h'
+    local taking='--ttl= --wait= -w= --nonblock -n --slots= --replicas= --conflict-exit-code= -E=
+        --reason= --holder= --quiet -q'
+    local run="$taking --min-hold= --once-per= --once-key= --once-attempts= --history= --jitter=
+        --lost-exit-code= --signal= --kill-after= -k= --on-lost= --max-runtime= --on-unavailable=
+        --foreground --report= --verbose -v --log-format="
+    # What each subcommand has beside those of the store.
+    local -A own=(
+        [status]='--max-age= --json'
+        [list]='--format= --json --watch'
+        [history]='--limit= --json'
+        [unlock]='--no-wait --force --yes'
+        [acquire]="$taking --token= --format= --json"
+        [refresh]='--token= --ttl= --format= --json'
+        [release]='--token='
+        [check]='--token= --verbose -v'
+        [config]="$run --json"
+        [doctor]='--ttl= --json --fix'
+    )
+    local -A values=(
+        [--url]='local: redis:// rediss:// unix:/// redis+sentinel:// rediss+sentinel://
+            redis+cluster:// rediss+cluster://'
+        [--wait]='forever'
+        [--signal]='TERM INT HUP QUIT KILL USR1 USR2'
+        [--on-lost]='stop continue'
+        [--on-unavailable]='fail run skip'
+        [--log-format]='text json'
+        [--format]='plain json env'
+    )
 
     # Readline splits words at ":" and "=", too. What no blank precedes belongs to the word before.
     local -a glued=()
@@ -23,7 +47,8 @@ _tasklock()
     done
 
     # Walk to the word that is being completed; stop at COMMAND.
-    local next first word option='' subcommand=''
+    local next first word option='' subcommand='' named=''
+    local -a options=($store $run --version -V)
     COMPREPLY=()
     for ((first = 1; ; first = next)); do
         word=${COMP_WORDS[first]}
@@ -34,19 +59,22 @@ _tasklock()
         ((next <= COMP_CWORD)) || break
         if [[ $option ]]; then
             option=''
-        elif [[ $word == -- ]]; then
-            [[ $subcommand ]] || _tasklock_command "$next"
+        elif [[ $word == -- && ! $subcommand ]]; then
+            _tasklock_command "$next"
             return
-        elif [[ $word == --*=* ]]; then
-            :
         elif [[ $word == --* ]]; then
-            [[ " ${valued//$'\n'/ } " != *" $word "* ]] || option=$word
+            [[ $word != --name?(=*) ]] || named=1
+            [[ " ${options[*]} " != *" $word= "* ]] || option=$word
         elif [[ $word == -?* ]]; then
             # -vE 3 takes the next word, -E3 does not.
             [[ ! $word =~ ^-[nqvhV]*([uwEk])$ ]] || option=-${BASH_REMATCH[1]}
-        elif [[ $first == 1 && $word == @(status|unlock|config) ]]; then
+        elif [[ $subcommand ]]; then
+            named=1
+        elif [[ $first == 1 && " ${!own[*]} " == *" $word "* ]]; then
             subcommand=$word
-        elif [[ ! $subcommand ]]; then
+            options=($store ${own[$word]})
+            [[ $word != list ]] || values[--format]='table json prometheus'
+        else
             _tasklock_command "$first"
             return
         fi
@@ -62,7 +90,18 @@ _tasklock()
     local before=${value%"$last"}
 
     case $option in
-        '') ;;
+        '')
+            if [[ $word == -* ]]; then
+                mapfile -t COMPREPLY < <(compgen -W "${options[*]%=}" -- "$word")
+            elif [[ ! $subcommand ]]; then
+                _tasklock_command "$first"
+                [[ $first != 1 ]] ||
+                    mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "${!own[*]}" -- "$word")
+                return
+            elif [[ ! $named || $subcommand == status ]]; then
+                _tasklock_names "$word"
+            fi
+            ;;
         --name) _tasklock_names "$value" ;;
         --config | --url-file | --tls-ca | --tls-cert | --tls-key | --report)
             compopt -o filenames 2>/dev/null
@@ -70,32 +109,12 @@ _tasklock()
             ;;
         -u | --url)
             compopt -o nospace 2>/dev/null
-            mapfile -t COMPREPLY < <(compgen -W 'local: redis:// rediss:// unix:/// redis+sentinel:// rediss+sentinel:// redis+cluster:// rediss+cluster://' -- "$value")
+            mapfile -t COMPREPLY < <(compgen -W "${values[--url]}" -- "$value")
             ;;
-        -w | --wait) mapfile -t COMPREPLY < <(compgen -W 'forever' -- "$value") ;;
-        --on-lost) mapfile -t COMPREPLY < <(compgen -W 'stop continue' -- "$value") ;;
-        --on-unavailable) mapfile -t COMPREPLY < <(compgen -W 'fail run skip' -- "$value") ;;
-        --log-format) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$value") ;;
-        --signal)
-            mapfile -t COMPREPLY < <(compgen -W 'TERM INT HUP QUIT KILL USR1 USR2' -- "$value")
-            ;;
+        -w) mapfile -t COMPREPLY < <(compgen -W "${values[--wait]}" -- "$value") ;;
+        *) mapfile -t COMPREPLY < <(compgen -W "${values[$option]-}" -- "$value") ;;
     esac
-    if [[ $option ]]; then
-        COMPREPLY=("${COMPREPLY[@]#"$before"}")
-    elif [[ $word == -* ]]; then
-        local words="$valued $plain --version -V"
-        [[ $subcommand != status ]] || words=$store
-        [[ $subcommand != unlock ]] || words="$store --force"
-        [[ $subcommand != config ]] || words="$valued $plain --json"
-        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
-    elif [[ $subcommand ]]; then
-        _tasklock_names "$word"
-        COMPREPLY=("${COMPREPLY[@]#"${word%"$last"}"}")
-    else
-        _tasklock_command "$first"
-        [[ $first != 1 ]] ||
-            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'status unlock config' -- "$word")
-    fi
+    COMPREPLY=("${COMPREPLY[@]#"$before"}")
 }
 
 # _tasklock_names START: the locks of the configuration files that begin with START.

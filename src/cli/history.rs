@@ -15,7 +15,7 @@ pub struct HistoryArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub limit: Option<String>,
 
-    /// Print one JSON object for each run
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
