@@ -1,9 +1,14 @@
-//! What standard output is: a terminal, which has a width and may have colours,
+//! What standard output or error is: a terminal, which has a width and may have colours,
 //! or something that a program reads.
 
 use std::env;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// What stands where text was cut off.
+const CUT: char = '…';
 
 /// A terminal that does not tell its size (a serial line) is taken for this one.
 const DEFAULT_SIZE: Size = Size {
@@ -64,6 +69,21 @@ pub fn size() -> Size {
     })
 }
 
+/// How many characters a line on standard error can have, where it is a terminal on which
+/// a line can be taken away again.
+#[must_use]
+pub fn line_on_stderr() -> Option<usize> {
+    if !io::stderr().is_terminal() || !is_capable() {
+        return None;
+    }
+    let told = terminal_size::terminal_size_of(io::stderr());
+    let columns = told.map_or(DEFAULT_SIZE.columns, |(width, _)| {
+        at_least_one(width.0, DEFAULT_SIZE.columns)
+    });
+    // In the last column some terminals begin the next line.
+    Some(columns - 1)
+}
+
 /// Whether the terminal does more than print: `TERM` names it and not as `dumb`.
 #[must_use]
 pub fn is_capable() -> bool {
@@ -84,5 +104,40 @@ fn at_least_one(told: u16, default: usize) -> usize {
     match told {
         0 => default,
         told => told.into(),
+    }
+}
+
+/// `text` without what is beyond `width` characters of a terminal.
+#[must_use]
+pub fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut room = width.saturating_sub(1);
+    let mut kept: String = text
+        .chars()
+        .take_while(|c| {
+            let fits = c.width().unwrap_or(0) <= room;
+            room = room.saturating_sub(c.width().unwrap_or(0));
+            fits
+        })
+        .collect();
+    if width > 0 {
+        kept.push(CUT);
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_characters_are_cut_between_each_other() {
+        assert_eq!(cut("深夜備份", 8), "深夜備份");
+        assert_eq!(cut("深夜備份", 7), "深夜備…");
+        assert_eq!(cut("深夜備份", 6), "深夜…");
+        assert_eq!(cut("ab", 1), "…");
+        assert_eq!(cut("ab", 0), "");
     }
 }

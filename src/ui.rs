@@ -1,15 +1,15 @@
 //! What a person sees at a terminal while the run waits for the lock: one line
 //! that stays up to date, and is gone when the wait is over.
 
+use std::io::Write;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
 use crate::clock::{self, Tick};
 use crate::message::waiting_line;
 use crate::store::{Held, Queued};
+use crate::terminal::{self, cut};
 
 /// How often the durations in the line are brought up to date.
 const STEP: Duration = Duration::from_secs(1);
@@ -39,14 +39,11 @@ impl WaitingLine {
     /// away again (`TERM=dumb`), or the system refuses the thread.
     #[must_use]
     pub fn start(name: String) -> Option<WaitingLine> {
-        let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        if line.is_hidden() {
-            return None;
-        }
+        terminal::line_on_stderr()?;
         let (news, updates) = mpsc::channel();
         let (over, gone) = mpsc::channel();
         let work = move || {
-            draw(&line, &name, &updates);
+            draw(&name, &updates);
             drop(over);
         };
         let thread = thread::Builder::new().name("line".to_owned()).spawn(work);
@@ -74,23 +71,29 @@ impl Drop for WaitingLine {
 }
 
 /// Keeps the line up to date until nobody has news any more.
-fn draw(line: &ProgressBar, name: &str, updates: &Receiver<News>) {
-    // The template is constant; without it the line would look different, no worse.
-    if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
-        line.set_style(style);
-    }
+fn draw(name: &str, updates: &Receiver<News>) {
     let mut last = None;
     loop {
         match updates.recv_timeout(STEP) {
             Ok(news) => last = Some(news),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Disconnected) => return write(""),
         }
         if let Some(news) = &last {
-            line.set_message(news.text(name, clock::now()));
+            write(&news.text(name, clock::now()));
         }
     }
-    line.finish_and_clear();
+}
+
+/// Writes `text` in place of what stands in the line, in one write.
+fn write(text: &str) {
+    /// Back to the start of the line, and erase it.
+    const ERASE: &str = "\r\x1b[2K";
+    // Its width may have changed since.
+    let width = terminal::line_on_stderr().unwrap_or(0);
+    let line = format!("{ERASE}{}", cut(text, width));
+    // What cannot be written is nobody's loss.
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 impl News {

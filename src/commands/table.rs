@@ -1,15 +1,13 @@
 //! Tables: aligned and cut to fit a terminal, or whole and with tabs for a program.
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
-use crate::terminal::{Colour, Terminal};
+use crate::terminal::{Colour, Terminal, cut};
 
 /// Between two columns.
 const GAP: &str = "  ";
 /// A column that is narrower tells nothing: it is never cut below this.
 const LEAST_WIDTH: usize = 6;
-/// What stands where text was cut off.
-const CUT: char = '…';
 /// What a program reads where there is nothing to tell: no column is ever missing.
 const NOTHING: &str = "-";
 
@@ -111,27 +109,6 @@ pub(super) fn paint(text: &str, look: Look, colour: Colour) -> String {
     format!("\x1b[{code}m{text}\x1b[0m")
 }
 
-/// `text` without what is beyond `width` characters of a terminal.
-#[must_use]
-pub(super) fn cut(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let mut room = width.saturating_sub(1);
-    let mut kept: String = text
-        .chars()
-        .take_while(|c| {
-            let fits = c.width().unwrap_or(0) <= room;
-            room = room.saturating_sub(c.width().unwrap_or(0));
-            fits
-        })
-        .collect();
-    if width > 0 {
-        kept.push(CUT);
-    }
-    kept
-}
-
 /// The width of the widest cell of each column.
 fn natural<const N: usize>(header: [&str; N], rows: &[[Cell; N]]) -> Vec<usize> {
     let column = |column: usize| {
@@ -222,15 +199,6 @@ mod tests {
                 assert!(line.width() <= columns, "{columns}: {line:?}");
             }
         }
-    }
-
-    #[test]
-    fn wide_characters_are_cut_between_each_other() {
-        assert_eq!(cut("深夜備份", 8), "深夜備份");
-        assert_eq!(cut("深夜備份", 7), "深夜備…");
-        assert_eq!(cut("深夜備份", 6), "深夜…");
-        assert_eq!(cut("ab", 1), "…");
-        assert_eq!(cut("ab", 0), "");
     }
 
     #[test]

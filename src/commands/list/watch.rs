@@ -13,13 +13,13 @@ use nix::sys::signal::{SigSet, Signal, raise};
 use super::row::{HEADER, Row};
 use super::{cells, sorted};
 use crate::commands::interrupt;
-use crate::commands::table::{self, Look, cut, paint};
+use crate::commands::table::{self, Look, paint};
 use crate::config::List;
 use crate::duration::show;
 use crate::exit::{Code, Ending};
 use crate::store::pattern::Pattern;
 use crate::store::{Store, StoreError};
-use crate::terminal::{self, Terminal};
+use crate::terminal::{self, Terminal, cut};
 use crate::wall::Wall;
 use screen::Screen;
 
