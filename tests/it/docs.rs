@@ -305,7 +305,7 @@ const OF_TOKENS: [&str; 4] = ["acquire", "refresh", "release", "check"];
 #[test]
 fn the_pages_of_holding_across_steps_have_their_options_and_no_others() {
     // Where the lock lives is described in one place.
-    let mut store = flags("status");
+    let mut store = flags("unlock");
     for own in ["--name", "--help", "-h"] {
         store.remove(own);
     }
