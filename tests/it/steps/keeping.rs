@@ -76,7 +76,7 @@ fn a_release_can_be_repeated() {
 fn an_administrator_is_heard_at_the_next_refresh_and_force_is_final() {
     for site in Site::both() {
         site.acquire("--token asked-to-stop");
-        site.run("unlock").expect_code(0);
+        site.run("unlock --no-wait").expect_code(0);
         for word in ["refresh", "check"] {
             let run = site.run(&format!("{word} --token asked-to-stop"));
             run.expect_code(79)
