@@ -215,9 +215,21 @@ pub(crate) fn readme_section(heading: &str) -> String {
 
 /// The words that an option takes, as the program lists them when it gets another one.
 fn values_of(option: &str) -> Words {
-    let run = Tasklock::named("docs", "local:")
-        .args([option, "no-such-value", "true"])
-        .run();
+    let run = Tasklock::named("docs", "local:").args([option, "no-such-value", "true"]);
+    choices_told_by(run)
+}
+
+/// The same of `--format` of a subcommand.
+fn formats_of(subcommand: &str) -> Words {
+    let mut run = Tasklock::new().args([subcommand, "--name", "docs", "--url", "local:"]);
+    if subcommand == "acquire" {
+        run = run.args(["--ttl", "60s"]);
+    }
+    choices_told_by(run.args(["--format", "no-such-value"]))
+}
+
+fn choices_told_by(run: Tasklock) -> Words {
+    let run = run.run();
     run.expect_code(64);
     let (_, list) = run.stderr.split_once("is not one of ").unwrap();
     list.trim().split(", ").map(str::to_owned).collect()
@@ -304,8 +316,9 @@ const OF_TOKENS: [&str; 4] = ["acquire", "refresh", "release", "check"];
 
 #[test]
 fn the_pages_of_holding_across_steps_have_their_options_and_no_others() {
-    // Where the lock lives is described in one place.
-    let mut store = flags("unlock");
+    // Where the lock lives, which all subcommands have to know, is described in one place.
+    let all = subcommands().into_iter().map(|name| flags(&name));
+    let mut store = all.reduce(|shared, flags| &shared & &flags).unwrap();
     for own in ["--name", "--help", "-h"] {
         store.remove(own);
     }

@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{
-    CHOICES, Words, agree, file, flags, output_of, quiet_output_of, subcommands, text, values_of,
+    CHOICES, Words, agree, file, flags, formats_of, output_of, quiet_output_of, subcommands, text,
+    values_of,
 };
 use crate::support::scratch::Scratch;
 use crate::support::tasklock::Tasklock;
@@ -141,6 +142,15 @@ fn each_shell_offers_the_values_that_there_are_and_no_others() {
             let offered = ask(&format!("tasklock {option} "));
             agree(&format!("{shell}, {option}"), &offered, &values_of(option));
         }
+        for subcommand in ["list", "acquire", "refresh"] {
+            let line = format!("tasklock {subcommand} --format ");
+            let offered = ask(&line);
+            agree(
+                &format!("{shell}, {line}"),
+                &offered,
+                &formats_of(subcommand),
+            );
+        }
     }
 }
 
@@ -220,8 +230,17 @@ fn each_shell_offers_the_locks_that_have_a_section() {
     let sections = "[lock.backup]\n[lock.\"import:eu\"]\n[lock.\"two words\"]\n";
     let good = scratch.write("good", sections);
     let bad = scratch.write("bad", "[lock.backup\n");
-    for line in ["--name ", "status ", "unlock ", "config ", "config --name "] {
-        let line = format!("tasklock {line}");
+    let lines = subcommands()
+        .into_iter()
+        .flat_map(|name| match name.as_str() {
+            "" => vec!["tasklock --name ".to_owned()],
+            "status" => vec!["tasklock status other ".to_owned()],
+            name => vec![
+                format!("tasklock {name} "),
+                format!("tasklock {name} --name "),
+            ],
+        });
+    for line in lines {
         for (file, names) in [
             (&good, &["backup", "import:eu", "two words"][..]),
             (&bad, &[]),
@@ -243,9 +262,33 @@ fn each_shell_offers_the_locks_that_have_a_section() {
         let option = line.contains("--name");
         let own = |spec: &&String| spec.contains("--name=") == option;
         assert!(
-            asks.any(|spec| own(&spec) && spec.ends_with("name:_tasklock_names")),
+            asks.any(|spec| own(&spec) && spec.ends_with(":_tasklock_names")),
             "{line}: {specifications:?}"
         );
+    }
+}
+
+#[test]
+fn each_shell_offers_no_second_lock_where_one_is_taken() {
+    let scratch = Scratch::new();
+    let program = scratch.file("tasklock");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tasklock"), program).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("PATH={}:{path}", scratch.path().display());
+    let file = scratch.write("file", "[lock.backup]\n");
+    let file = format!("TASKLOCK_CONFIG={}", file.display());
+    let under = ["env", &path, &file];
+    for (line, more) in [
+        ("status a ", true),
+        ("unlock --force ", true),
+        ("unlock a ", false),
+        ("history --json --name a ", false),
+        ("check --name=a ", false),
+    ] {
+        let line = format!("tasklock {line}");
+        for offered in [bash_under(&under, &line), fish_under(&under, &line)] {
+            assert_eq!(offered.contains("backup"), more, "{line}: {offered:?}");
+        }
     }
 }
 
