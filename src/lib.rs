@@ -69,6 +69,10 @@ pub fn program(arguments: impl IntoIterator<Item = OsString>) -> Ending {
                 Ok(Code::Ok.into())
             }
         });
+    let ended = ended.and_then(|ending| match output::failure() {
+        Some(why) => Err(anyhow::anyhow!("cannot print to standard output: {why}")),
+        None => Ok(ending),
+    });
     ended.unwrap_or_else(|error| {
         let format = error
             .downcast_ref::<ConfigError>()

@@ -1,6 +1,9 @@
 //! Standard output, for the subcommands. During a run it belongs to the command.
 
 use std::io::{self, BufWriter, StdoutLock, Write};
+use std::sync::OnceLock;
+
+use crate::message::plain;
 
 /// Prints a line. A reader that has gone away (`| head -1`) is no error.
 pub fn line(text: &str) {
@@ -59,9 +62,23 @@ impl Reader {
     fn after(result: io::Result<()>) -> Reader {
         match result {
             Ok(()) => Reader::There,
-            Err(_) => Reader::Gone,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    let _ = FAILURE.set(plain(&error));
+                }
+                Reader::Gone
+            }
         }
     }
+}
+
+/// Why something was not printed, where a reader may still be there.
+static FAILURE: OnceLock<String> = OnceLock::new();
+
+/// Why something was not printed although nobody has gone away: a full disk.
+#[must_use]
+pub fn failure() -> Option<&'static str> {
+    FAILURE.get().map(String::as_str)
 }
 
 /// Prints `text` and the end of its line, for a reader that has to get it.

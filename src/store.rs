@@ -323,6 +323,21 @@ pub struct Queued {
     pub ask_in: Duration,
 }
 
+impl Queued {
+    /// The same after `passed` without any news.
+    #[must_use]
+    pub fn after(self, passed: Duration) -> Queued {
+        Queued {
+            held: self.held.map(|held| Held {
+                age: held.age.map(|age| age + passed),
+                remaining: held.remaining.map(|left| left.saturating_sub(passed)),
+                ..held
+            }),
+            ..self
+        }
+    }
+}
+
 /// Why there is no need to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Done {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock::{self, Tick};
 use crate::message::waiting_line;
-use crate::store::{Held, Queued};
+use crate::store::Queued;
 use crate::terminal::{self, cut};
 
 /// How often the durations in the line are brought up to date.
@@ -98,16 +98,11 @@ fn write(text: &str) {
 
 impl News {
     fn text(&self, name: &str, now: Tick) -> String {
-        let passed = now.since(self.at);
-        let queued = Queued {
-            held: self.queued.held.as_ref().map(|held| Held {
-                age: held.age.map(|age| age + passed),
-                // It jumps with each refresh of the holder's, and says nothing of the wait.
-                remaining: None,
-                ..held.clone()
-            }),
-            ..self.queued
-        };
+        let mut queued = self.queued.clone().after(now.since(self.at));
+        if let Some(held) = &mut queued.held {
+            // It jumps with each refresh of the holder's, and says nothing of the wait.
+            held.remaining = None;
+        }
         let left = (self.until != Tick::NEVER).then(|| self.until.since(now));
         waiting_line(name, &queued, left)
     }

@@ -51,11 +51,13 @@ pub fn unlock(settings: &Unlock) -> Result<Ending> {
         }
     };
     let unlocked = request.unlock(how)?;
+    // Once it is told that the holder was asked, Ctrl-C says that the request stands.
+    let waits = (settings.way == Way::Ask).then(waiting::Events::new);
     let name = settings.name.as_str();
     output::lines(&text::unlocked(name, &before, &unlocked, settings.way));
     let asked = unlocked.iter().any(|it| matches!(it, Unlocked::Asked(_)));
-    if asked && settings.way == Way::Ask {
-        return waiting::wait(request, &before, &unlocked);
+    if let Some(events) = waits.filter(|_| asked) {
+        return waiting::wait(request, events, &before, &unlocked);
     }
     Ok(code(&unlocked).into())
 }

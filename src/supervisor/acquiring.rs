@@ -36,8 +36,8 @@ pub(super) struct Attempt {
     backoff: Duration,
     /// The user was told that the store cannot be reached.
     told: bool,
-    /// We stand in line: the last answer.
-    queued: Option<Queued>,
+    /// We stand in line: the last answer, and when it came.
+    queued: Option<(Tick, Queued)>,
     /// The lock was free, but for another: until when, and the next pause.
     reserved: Option<(Tick, Duration)>,
 }
@@ -90,8 +90,9 @@ impl Supervisor {
         };
         let Some(at) = attempt.ask_at else { return };
         if now >= attempt.wait_until
-            && let Some(queued) = attempt.queued.take()
+            && let Some((heard_at, queued)) = attempt.queued.take()
         {
+            let queued = queued.after(now.since(heard_at));
             let waited = now.since(self.asked_at);
             let outcome = Outcome::Skipped(Skip::WaitOver { queued, waited });
             return self.withdraw(now, outcome, actions);
@@ -202,7 +203,7 @@ impl Supervisor {
             return;
         };
         attempt.ask_at = Some(now + queued.ask_in);
-        attempt.queued = Some(queued.clone());
+        attempt.queued = Some((now, queued.clone()));
         if now < attempt.wait_until {
             let until = attempt.wait_until;
             actions.push(Action::Wait { queued, until });

@@ -2,7 +2,7 @@
 
 mod watch;
 
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -31,16 +31,38 @@ enum Event {
     Interrupted,
 }
 
+/// What happens meanwhile: how the lock stands, and Ctrl-C.
+pub(super) struct Events {
+    sender: Sender<Event>,
+    receiver: Receiver<Event>,
+}
+
+impl Events {
+    /// From now on Ctrl-C does not end the process, but is an event.
+    pub(super) fn new() -> Events {
+        let (sender, receiver) = mpsc::channel();
+        interrupt::report(sender.clone(), || Event::Interrupted);
+        Events { sender, receiver }
+    }
+}
+
 /// Waits, and says how each of them went. Interrupted, it says that the request stands.
 ///
 /// # Errors
 /// [`StoreError`] when the store does not answer any more and the leases have ended.
-pub(super) fn wait(request: Request, before: &Status, unlocked: &[Unlocked]) -> Result<Ending> {
+pub(super) fn wait(
+    request: Request,
+    events: Events,
+    before: &Status,
+    unlocked: &[Unlocked],
+) -> Result<Ending> {
     let Unlock { name, place, .. } = request.settings;
     let mut watch = Watch::new(name.as_str(), before, unlocked, clock::now());
-    let (events, happened) = mpsc::channel();
-    interrupt::report(events.clone(), || Event::Interrupted);
-    let orders = look_again(request.store, name, place, events)?;
+    let Events {
+        sender,
+        receiver: happened,
+    } = events;
+    let orders = look_again(request.store, name, place, sender)?;
     let log = Log::new(name.to_string(), Format::Text, Level::Notice);
     let mut told = false;
     while !watch.is_over() {

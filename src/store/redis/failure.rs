@@ -209,6 +209,12 @@ pub(super) fn of_answer(server: &Server, answer: &str) -> StoreError {
         } else {
             "credentials"
         };
+        // Where a piece of the server's words is left out, the rest would tell the password.
+        let tells = what == "credentials" && server.without_password(answer) != answer;
+        let said = match code_of(answer).filter(|_| tells) {
+            Some(code) => code.to_owned(),
+            None => said,
+        };
         let hint = if what == "credentials" && server.names_only_a_user() {
             " (the URL names a user without a password; a password alone is written :password@)"
         } else {

@@ -1,4 +1,6 @@
 -- Goes before RELEASE, for whoever has nothing but the token. ARGV: 1 token.
+-- What was never held leaves nothing behind.
+if not mine and redis.call('EXISTS', KEYS[2]) == 0 then return {'other', held(place(0))} end
 -- A lease that has ended is nobody's, also where nobody was granted the lock since.
 for i = 0, places - 1 do
   local p = place(i)

@@ -14,10 +14,10 @@ for number, reply in ipairs({key, raw}) do -- the error itself does not name the
 end
 if (tonumber(raw[8]) or 1) > 1 then return {'newer', KEYS[2]} end
 
--- A number of ours. Whatever else somebody wrote there counts as 0.
+-- A number of ours, to which one can be added. Whatever else somebody wrote there counts as 0.
 local function whole(text)
   local number = tonumber(text)
-  return number and number >= 0 and number < 2 ^ 53 and math.floor(number) or 0
+  return number and number >= 0 and number < 2 ^ 53 - 1 and math.floor(number) or 0
 end
 
 -- A ticket in line; of ours are all below 10^12.

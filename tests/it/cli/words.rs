@@ -122,3 +122,20 @@ fn a_run_bears_a_closed_or_full_standard_error() {
         shell.run().expect_code(0).expect_stdout("done\n");
     }
 }
+
+#[test]
+fn what_cannot_be_printed_is_no_success() {
+    let site = Site::new();
+    for words in ["status a", "list", "history a", "config"] {
+        let script = format!("\"$0\" {words} --url \"$1\" > /dev/full");
+        let shell = Tasklock::instead("/bin/sh").args(["-c", &script, TASKLOCK, &site.url()]);
+        let finished = shell.run();
+        finished.expect_code(71);
+        assert_eq!(
+            finished.stderr, "tasklock: cannot print to standard output: no space left on device\n",
+            "{words}"
+        );
+    }
+    let help = Tasklock::instead("/bin/sh").args(["-c", "\"$0\" --help > /dev/full", TASKLOCK]);
+    help.run().expect_code(71);
+}

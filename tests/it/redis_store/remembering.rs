@@ -187,3 +187,15 @@ fn a_look_is_one_request_and_a_list_one_for_each_page_and_lock() {
     };
     assert_eq!((count("scan"), count("evalsha")), (1, 49));
 }
+
+#[test]
+fn a_token_of_a_lock_that_never_was_leaves_nothing_behind() {
+    let (server, mut store) = start();
+    let stranger = claim("a").token;
+    let answer = store.give_back(&name("job"), &stranger, TIMEOUT).unwrap();
+    assert!(matches!(answer, Release::NotOurs(None)), "{answer:?}");
+    server.command(&["SET", KEY, "theirs"]);
+    let answer = store.give_back(&name("job"), &stranger, TIMEOUT).unwrap();
+    assert!(matches!(answer, Release::NotOurs(Some(_))), "{answer:?}");
+    assert_eq!(server.number(&["EXISTS", STATE]), 0);
+}

@@ -123,6 +123,23 @@ fn a_server_that_others_have_named_is_shown_with_who_did() {
 }
 
 #[test]
+fn words_in_which_a_password_happens_to_stand_are_not_told() {
+    for password in ["pair", "p", "invalid", "disabled"] {
+        let server = Server {
+            password: Some(Secret::new(password.to_owned())),
+            ..server()
+        };
+        let answer = "WRONGPASS invalid username-password pair or user is disabled.";
+        let error = of_answer(&server, answer);
+        assert_eq!(error.kind, StoreErrorKind::Denied);
+        assert!(
+            error.text.ends_with("refused the credentials: WRONGPASS"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_user_without_a_password_that_is_refused_is_told_so_and_not_shown() {
     let server = Server {
         user: Some("s3cret".to_owned()),
