@@ -266,3 +266,50 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::store::redis::TlsFiles;
+    use crate::store::target::Target;
+    use crate::store::{Holder, Lasts, LockName, Once, Token};
+
+    /// A worker for a server that never answers.
+    fn unanswered(server: &TcpListener) -> Worker {
+        let url = format!("redis://{}", server.local_addr().unwrap());
+        let target = Target::parse(&[url], &TlsFiles::default()).unwrap();
+        Worker {
+            store: target.open("task_lock:"),
+            claim: Claim {
+                name: LockName::new("job").unwrap(),
+                token: Token::fresh().unwrap(),
+                ttl: Duration::from_secs(60),
+                holder: Holder::default(),
+                slots: 1,
+                min_hold: Duration::ZERO,
+                once: Once::default(),
+                replicas: 0,
+                history: 0,
+                lasts: Lasts::default(),
+            },
+            grant: None,
+        }
+    }
+
+    #[test]
+    fn the_time_of_a_request_is_from_before_it_was_sent() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut worker = unanswered(&server);
+        let timeout = Duration::from_millis(100);
+        for request in [Request::Acquire(Ask::default()), Request::Refresh] {
+            let answer = worker.perform(request, timeout);
+            let (Answer::Acquired { sent_at, .. } | Answer::Refreshed { sent_at, .. }) = answer
+            else {
+                panic!("{answer:?}")
+            };
+            assert!(clock::now().since(sent_at) >= timeout, "{answer:?}");
+        }
+    }
+}

@@ -156,6 +156,8 @@ struct World {
     spawned: bool,
     /// The command cannot be started.
     missing: bool,
+    /// The stop of the whole tree was ordered.
+    stopped: bool,
     killed: bool,
     lost: bool,
     keeper_dead: bool,
@@ -185,6 +187,7 @@ impl World {
             rest: false,
             spawned: false,
             missing,
+            stopped: false,
             killed: false,
             lost: false,
             keeper_dead: false,
@@ -234,6 +237,10 @@ impl World {
                 prop_assert!(unstarted != self.spawned, "{end:?}");
                 prop_assert!(!self.lost, "release after a definite loss");
                 prop_assert!(!self.child, "release while the child is alive");
+                prop_assert!(
+                    !self.stopped || !self.rest,
+                    "release before the tree is gone"
+                );
                 if self.spawned {
                     self.releases_after_spawn += 1;
                     prop_assert!(self.releases_after_spawn == 1, "released twice");
@@ -272,6 +279,7 @@ impl World {
                 events.push(Event::TreeGone);
             }
             Action::StopTree(_) => {
+                self.stopped = true;
                 prop_assert!(
                     !self.must_stop() || self.now < self.deadline,
                     "woken after its lease"

@@ -1,6 +1,8 @@
 //! A tasklock, or a machine, that slept.
 
+use std::env;
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use tasklock::clock;
@@ -44,6 +46,22 @@ fn our_clock_is_the_time_since_boot() {
     assert!(
         before <= uptime + hundredth && uptime <= after,
         "{uptime:?} not in {before:?}..{after:?}"
+    );
+}
+
+/// A suspend leaves CLOCK_BOOTTIME ahead of CLOCK_MONOTONIC, and so does a time namespace.
+#[test]
+fn our_clock_counts_a_suspend() {
+    let mut same_test = Command::new("unshare");
+    same_test.args(["--user", "--map-root-user", "--time", "--fork"]);
+    same_test.args(["--boottime", "86400"]);
+    same_test.arg(env::current_exe().unwrap());
+    let name = "supervision::sleeper::our_clock_is_the_time_since_boot";
+    let inside = same_test.args(["--exact", name]).output().unwrap();
+    let told = String::from_utf8_lossy(&inside.stdout);
+    assert!(
+        inside.status.success() && told.contains("1 passed"),
+        "{inside:?}"
     );
 }
 
