@@ -1,5 +1,8 @@
 //! Several clients, and the numbers that order them.
 
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use tasklock::store::{Acquire, Ask, Fence, Release, Store, StoreErrorKind};
 
 use super::{Quorum, is_granted};
@@ -117,4 +120,56 @@ fn a_split_vote_is_settled_by_the_first_node() {
     let mut store = quorum.open();
     let answer = store.acquire(&claim("job", "c"), Ask::default(), TIMEOUT);
     assert!(matches!(answer, Ok(Acquire::Granted(_))), "{answer:?}");
+}
+
+/// The second phase of a grant, held up on its way to two of the nodes until these belong to
+/// another, or have been granted to us anew.
+#[test]
+fn an_acknowledgement_counts_only_from_who_still_shows_us_by_the_same_grant() {
+    for taken in [true, false] {
+        let quorum = Quorum::of(3);
+        let ahead = (micros() + 3_000_000).to_string();
+        quorum.servers[0].command(&["HSET", "{task_lock:job}:st", "v", "1", "f0", &ahead]);
+        for node in [1, 2] {
+            // That script alone has this answer.
+            quorum.proxies[node].hold_request("'noted'");
+        }
+        let mut store = quorum.open();
+        let mine = claim("job", "a");
+        let first = mine.clone();
+        let asking = thread::spawn(move || {
+            let answer = store.acquire(&first, Ask::default(), TIMEOUT);
+            (answer, store)
+        });
+        let state = "{task_lock:job}:st";
+        for node in [1, 2] {
+            quorum.proxies[node].wait_for_hold();
+            let seen = quorum.servers[node].text(&["HGET", state, "f0"]).unwrap();
+            let later = (seen.parse::<u64>().unwrap() + 1).to_string();
+            if taken {
+                quorum.servers[node].command(&["HSET", state, "o0", "another"]);
+                quorum.servers[node].command(&["SET", "task_lock:job", "another", "PX", "60000"]);
+            } else {
+                quorum.servers[node].command(&["HSET", state, "f0", &later]);
+            }
+        }
+        for node in [1, 2] {
+            quorum.proxies[node].let_go();
+        }
+        let (answer, _store) = asking.join().unwrap();
+        let agreed: u64 = ahead.parse::<u64>().unwrap() + 1;
+        match answer {
+            // A new round, whose fence both nodes have noted.
+            Ok(Acquire::Granted(grant)) => {
+                assert!(!taken, "{grant:?}");
+                assert!(grant.fence.0 > agreed, "{grant:?}");
+            }
+            other => assert!(taken, "{other:?}"),
+        }
+    }
+}
+
+fn micros() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_micros()).unwrap()
 }
