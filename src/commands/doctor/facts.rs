@@ -68,8 +68,8 @@ pub(super) struct Server {
     pub(super) clock: Seen<Clock>,
     /// None: no TLS.
     pub(super) tls: Option<Certificate>,
-    /// What the node of a quorum remembers of itself.
-    pub(super) mark: Option<Mark>,
+    /// What the node of a quorum remembers of itself; None: it has never served, or forgot.
+    pub(super) mark: Seen<Option<Mark>>,
 }
 
 /// The clock of a server beside ours.

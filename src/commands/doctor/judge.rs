@@ -7,10 +7,12 @@ mod clock;
 mod leftover;
 mod local;
 mod memory;
+mod quorum;
 mod reach;
 mod replica;
 mod topology;
 
+use self::quorum::Votes;
 use super::facts::{Facts, Place, Server, Shape};
 use super::finding::{Finding, Level};
 use crate::config::Doctor;
@@ -63,7 +65,7 @@ pub(super) fn judge(facts: &Facts, how: Use<'_>) -> Vec<Finding> {
                 }));
             }
             findings.extend(own_certificate.iter().map(reach::own_certificate));
-            findings.extend(leftover::judge(leftovers, how));
+            findings.extend(leftover::judge(leftovers, shape, how));
         }
     }
     findings.extend(lock(facts, how));
@@ -72,9 +74,10 @@ pub(super) fn judge(facts: &Facts, how: Use<'_>) -> Vec<Finding> {
 
 /// Whether a run would be answered.
 fn reach(facts: &Facts) -> Finding {
-    match &facts.look {
-        Ok(_) => Finding::ok("reach", format!("{} answers", facts.store)),
-        Err(error) => error_of("reach", error),
+    match (&facts.look, Votes::of(&facts.place)) {
+        (Err(error), _) => error_of("reach", error),
+        (Ok(_), Some(votes)) => votes.reach(),
+        (Ok(_), None) => Finding::ok("reach", format!("{} answers", facts.store)),
     }
 }
 
@@ -93,11 +96,16 @@ fn unreachable(error: &StoreError, shape: &Shape, facts: &Facts) -> Option<Findi
         (Err(known), _) if known.text == error.text => None,
         // It is the only one, and it answered at first.
         (_, Shape::One | Shape::Sentinel(_)) => Some(error_of("reach", error)),
-        (_, Shape::Cluster(_) | Shape::Quorum(_)) => {
-            Some(Finding::warning("reach", &error.text).advise(
-                "the others serve without it, as long as there are enough of them: bring it back",
-            ))
+        (_, Shape::Quorum(_)) if Votes::of(&facts.place).is_some_and(|it| !it.are_enough()) => {
+            Some(error_of("reach", error))
         }
+        (_, Shape::Quorum(_)) => Some(
+            Finding::warning("reach", &error.text)
+                .advise("the others serve without it: bring it back"),
+        ),
+        (_, Shape::Cluster(_)) => Some(Finding::warning("reach", &error.text).advise(
+            "the others serve without it, as long as there are enough of them: bring it back",
+        )),
     }
 }
 

@@ -16,7 +16,7 @@ fn checks_after(rules: &str, before: &str) -> BTreeSet<String> {
 fn the_page_of_doctor_names_every_check_and_no_others() {
     let mut rules = text("src/commands/doctor/judge.rs");
     for rule in [
-        "clock", "leftover", "local", "memory", "reach", "replica", "topology",
+        "clock", "leftover", "local", "memory", "quorum", "reach", "replica", "topology",
     ] {
         rules += &text(&format!("src/commands/doctor/judge/{rule}.rs"));
     }

@@ -41,7 +41,11 @@ pub(super) fn examine(
     let settings = SETTINGS.map(|name| (name, setting(&mut probe, name)));
     let refused = rights::refused(&mut probe, doctor);
     let leftovers = leftover::find(&mut probe, doctor);
-    let mark = in_quorum.then(|| mark(&mut probe, doctor)).flatten();
+    let mark = if in_quorum {
+        mark(&mut probe, doctor)
+    } else {
+        Ok(None)
+    };
     let clock = watch.and_then(|watch| clock::finish(&mut probe, &watch));
     // What is missing now would look as if we were not allowed to see it.
     if let Some(error) = probe.failure() {
@@ -94,13 +98,18 @@ fn setting(probe: &mut Probe, name: &str) -> Seen<String> {
 }
 
 /// See `quorum.lua`: "start founded serves".
-fn mark(probe: &mut Probe, doctor: &Doctor) -> Option<Mark> {
+fn mark(probe: &mut Probe, doctor: &Doctor) -> Seen<Option<Mark>> {
     let key = format!("{{{}}}:node", doctor.lock.key_prefix);
-    let answer = ask(probe, &["GET", &key]).ok()?;
-    let mut words = answer.text()?.split(' ');
+    let answer = ask(probe, &["GET", &key])?;
+    let now = u64::try_from(clock::server_time(probe)?).unwrap_or_default();
+    let text = answer.text().unwrap_or_default();
+    Ok(read_mark(text, Duration::from_micros(now)))
+}
+
+fn read_mark(text: &str, now: Duration) -> Option<Mark> {
+    let mut words = text.split(' ');
     let (run_id, serves) = (words.next()?, words.nth(1)?);
     let serves = Duration::from_millis(serves.parse().ok()?);
-    let now = Duration::from_micros(u64::try_from(clock::server_time(probe).ok()?).ok()?);
     Some(Mark {
         run_id: run_id.to_owned(),
         votes_in: serves.saturating_sub(now),

@@ -2,7 +2,7 @@
 
 use super::Use;
 use super::reach::no_right;
-use crate::commands::doctor::facts::{Leftovers, Seen};
+use crate::commands::doctor::facts::{Leftovers, Seen, Shape};
 use crate::commands::doctor::finding::Finding;
 use crate::message::escape;
 
@@ -10,7 +10,7 @@ use crate::message::escape;
 const NAMES_MAX: usize = 3;
 
 /// What the walks over all servers found together.
-pub(super) fn judge(walks: &[Seen<Leftovers>], how: Use<'_>) -> Option<Finding> {
+pub(super) fn judge(walks: &[Seen<Leftovers>], shape: &Shape, how: Use<'_>) -> Option<Finding> {
     const CHECK: &str = "leftovers";
     if let Some(why) = walks.iter().find_map(|walk| walk.as_ref().err()) {
         return Some(Finding::hidden(
@@ -19,26 +19,21 @@ pub(super) fn judge(walks: &[Seen<Leftovers>], how: Use<'_>) -> Option<Finding> 
             &no_right("SCAN", why),
         ));
     }
-    let mut all = Leftovers {
-        complete: true,
-        ..Leftovers::default()
-    };
-    for walk in walks.iter().flatten() {
-        all.states += walk.states;
-        all.mended += walk.mended;
-        all.complete &= walk.complete;
-        all.names.extend(walk.names.iter().map(|name| escape(name)));
-        all.trouble = all.trouble.or_else(|| walk.trouble.clone());
-    }
     if walks.is_empty() {
         return None;
     }
+    let in_quorum = matches!(shape, Shape::Quorum(_));
+    let all = together(walks, in_quorum);
     let so_far = if all.complete {
         ""
     } else {
         " (of those seen in a second; with --fix all are looked at)"
     };
-    let looked = format!("{} locks have a state{so_far}", all.states);
+    let looked = if in_quorum {
+        format!("up to {} locks have a state on a node{so_far}", all.states)
+    } else {
+        format!("{} locks have a state{so_far}", all.states)
+    };
     if all.names.is_empty() {
         return Some(Finding::ok(
             CHECK,
@@ -67,4 +62,31 @@ pub(super) fn judge(walks: &[Seen<Leftovers>], how: Use<'_>) -> Option<Finding> 
         (false, _) => Finding::warning(CHECK, text)
             .advise("they do no harm but take room: tasklock doctor --fix has them end in 30 days"),
     })
+}
+
+/// The states of several servers. Each node of a quorum has one of the same lock,
+/// which counts once.
+fn together(walks: &[Seen<Leftovers>], in_quorum: bool) -> Leftovers {
+    let mut all = Leftovers {
+        complete: true,
+        ..Leftovers::default()
+    };
+    let mut left = 0;
+    for walk in walks.iter().flatten() {
+        let endless = walk.names.len().saturating_sub(walk.mended);
+        (all.states, left) = if in_quorum {
+            (all.states.max(walk.states), left.max(endless))
+        } else {
+            (all.states + walk.states, left + endless)
+        };
+        all.complete &= walk.complete;
+        for name in walk.names.iter().map(|name| escape(name)) {
+            if !in_quorum || !all.names.contains(&name) {
+                all.names.push(name);
+            }
+        }
+        all.trouble = all.trouble.or_else(|| walk.trouble.clone());
+    }
+    all.mended = all.names.len().saturating_sub(left);
+    all
 }

@@ -57,7 +57,7 @@ fn healthy() -> Server {
         refused: Vec::new(),
         clock: Ok(clock(0, 0.0)),
         tls: Some(certificate(90)),
-        mark: None,
+        mark: Ok(None),
     }
 }
 
@@ -470,8 +470,9 @@ fn leftovers_are_told_or_mended() {
         })]
     };
     let terms = terms(60);
-    let of =
-        |walks: &[Seen<Leftovers>], fixing| leftover::judge(walks, how(&terms, fixing)).unwrap();
+    let of = |walks: &[Seen<Leftovers>], fixing| {
+        leftover::judge(walks, &Shape::One, how(&terms, fixing)).unwrap()
+    };
     assert_eq!(of(&walk(&[], 0), false).level, Level::Ok);
     let found = of(&walk(&["a", "b", "c", "d"], 0), false);
     assert_eq!(found.level, Level::Warning);
@@ -486,6 +487,40 @@ fn leftovers_are_told_or_mended() {
     half[0].as_mut().unwrap().trouble = Some("NOPERM".to_owned());
     assert_eq!(of(&half, true).level, Level::Warning);
     assert_eq!(of(&[Err("NOPERM".to_owned())], false).level, Level::Unknown);
+}
+
+#[test]
+fn leftovers_of_a_quorum_are_counted_once_and_those_of_a_cluster_together() {
+    let walk = |states, names: &[&str], mended| {
+        Ok(Leftovers {
+            states,
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            mended,
+            trouble: (mended < names.len()).then(|| "NOPERM".to_owned()),
+            complete: true,
+        })
+    };
+    let walks = [
+        walk(4, &["a", "b"], 2),
+        walk(5, &["b", "a"], 1),
+        walk(3, &[], 0),
+    ];
+    let terms = terms(60);
+    let text = |shape: &Shape, fixing| {
+        let found = leftover::judge(&walks, shape, how(&terms, fixing));
+        found.unwrap().text
+    };
+    let quorum = text(&Shape::Quorum(3), true);
+    assert_eq!(
+        quorum,
+        "up to 5 locks have a state on a node, 2 left by crashed runs without an end: a, b; \
+         1 end in 30 days now, the others not: NOPERM"
+    );
+    let cluster = text(&cluster("ok", "16384", 1), false);
+    assert!(
+        cluster.starts_with("12 locks have a state, 4 left by"),
+        "{cluster}"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::reach::no_right;
-use super::{Use, error_of};
+use super::{Use, quorum};
 use crate::commands::doctor::facts::{Cluster, Fields, Sentinel, Server, Shape};
 use crate::commands::doctor::finding::{Finding, Level};
 use crate::duration::show;
@@ -12,8 +12,6 @@ use crate::store::StoreError;
 
 /// What Sentinels need to agree and to promote a replica, generously.
 const PROMOTION: Duration = Duration::from_secs(10);
-/// How far a node of a quorum follows the fence that is offered to it.
-const FENCE_REACH: Duration = Duration::from_secs(5);
 
 /// What is to be said of the servers together.
 pub(super) fn judge(
@@ -25,7 +23,7 @@ pub(super) fn judge(
         Shape::One => Vec::new(),
         Shape::Sentinel(sentinels) => of_sentinels(sentinels, how),
         Shape::Cluster(cluster) => of_cluster(cluster, servers, how),
-        Shape::Quorum(count) => of_quorum(*count, servers),
+        Shape::Quorum(count) => quorum::judge(*count, servers),
     }
 }
 
@@ -213,76 +211,4 @@ fn slots(cluster: &Cluster, servers: &[Result<Server, StoreError>]) -> Finding {
             .advise("locks whose slot is not served cannot be taken: redis-cli --cluster fix");
     }
     Finding::ok("slots", text)
-}
-
-fn of_quorum(count: usize, servers: &[Result<Server, StoreError>]) -> Vec<Finding> {
-    let text = format!("{count} nodes, of which {} have to answer", count / 2 + 1);
-    let seen: Vec<&Server> = servers.iter().filter_map(|it| it.as_ref().ok()).collect();
-    let mut findings = vec![if count.is_multiple_of(2) {
-        Finding::warning("quorum", text).advise(format!(
-            "{count} nodes survive the loss of no more than {} do: take one away, or add one",
-            count - 1
-        ))
-    } else {
-        Finding::ok("quorum", text)
-    }];
-    findings.extend(twins(&seen));
-    findings.extend(seen.iter().filter_map(|server| voting(server)));
-    findings.extend(apart(&seen));
-    findings
-}
-
-/// Two URLs of one server.
-fn twins(servers: &[&Server]) -> Option<Finding> {
-    let id = |server: &Server| server.info("run_id").map(str::to_owned);
-    let pair = servers.iter().enumerate().find_map(|(at, one)| {
-        let other = servers[at + 1..]
-            .iter()
-            .find(|it| id(it).is_some() && id(it) == id(one))?;
-        Some((one, other))
-    })?;
-    let text = format!("{} and {} are the same server", pair.0.name, pair.1.name);
-    let error = StoreError::new(crate::store::StoreErrorKind::Misconfigured, text);
-    Some(error_of("quorum", &error))
-}
-
-/// A node that does not vote just now.
-fn voting(server: &Server) -> Option<Finding> {
-    let mark = server.mark.as_ref()?;
-    let restarted = server
-        .info("run_id")
-        .is_some_and(|it| it != mark.run_id && mark.run_id != "-");
-    let text = if !mark.votes_in.is_zero() {
-        format!(
-            "it lost its memory, and has no vote for another {}",
-            show(mark.votes_in)
-        )
-    } else if restarted {
-        "it was restarted, and has no vote for five minutes from the next request on".to_owned()
-    } else {
-        return None;
-    };
-    let finding = Finding::warning("quorum", text).about(&server.name);
-    Some(finding.advise("nothing; restart no other node until then"))
-}
-
-/// How far the clocks of the nodes are apart.
-fn apart(servers: &[&Server]) -> Option<Finding> {
-    let clocks: Vec<_> = servers
-        .iter()
-        .filter_map(|it| it.clock.as_ref().ok())
-        .collect();
-    let first = clocks.iter().map(|clock| clock.ahead).min()?;
-    let last = clocks.iter().map(|clock| clock.ahead).max()?;
-    let error = clocks.iter().map(|clock| clock.ahead_error).max()?;
-    let apart = Duration::from_micros(last.abs_diff(first));
-    let text = format!("the clocks of the nodes are {} apart", show(apart));
-    let error = Duration::from_micros(error.unsigned_abs() * 2);
-    if apart.saturating_sub(error) <= FENCE_REACH {
-        return Some(Finding::ok("clocks", text));
-    }
-    Some(Finding::warning("clocks", text).advise(format!(
-        "nodes whose clocks are more than {} apart do not agree on a fence at once: set them by NTP",
-        show(FENCE_REACH)
-    )))
 }

@@ -167,25 +167,6 @@ fn a_quorum_wants_an_odd_number_of_different_nodes_with_memory_and_right_clocks(
         Level::Warning,
         "6s apart",
     );
-    for (run_id, votes_in, fragment) in [("b", 9, "for another 9s"), ("old", 0, "was restarted")] {
-        let mut away = three();
-        away[1].mark = Some(Mark {
-            run_id: run_id.to_owned(),
-            votes_in: Duration::from_secs(votes_in),
-        });
-        expect(
-            &judged(Shape::Quorum(3), away),
-            "quorum",
-            Level::Warning,
-            fragment,
-        );
-    }
-    let mut voting = three();
-    voting[1].mark = Some(Mark {
-        run_id: "b".to_owned(),
-        votes_in: Duration::ZERO,
-    });
-    expect(&judged(Shape::Quorum(3), voting), "quorum", Level::Ok, "");
     let mut forgetful = three();
     for node in &mut forgetful {
         info(node, "aof_enabled", "0");
@@ -193,4 +174,80 @@ fn a_quorum_wants_an_odd_number_of_different_nodes_with_memory_and_right_clocks(
     }
     let findings = judged(Shape::Quorum(3), forgetful);
     expect(&findings, "persistence", Level::Ok, "five minutes");
+}
+
+/// Of three nodes, each with its mark.
+fn marked(marks: [Option<(&str, u64)>; 3]) -> Vec<Server> {
+    let node = |(name, mark): (&str, Option<(&str, u64)>)| {
+        with(|s| {
+            s.name = name.to_owned();
+            info(s, "run_id", name);
+            s.mark = Ok(mark.map(|(run_id, secs)| Mark {
+                run_id: run_id.to_owned(),
+                votes_in: Duration::from_secs(secs),
+            }));
+        })
+    };
+    ["a", "b", "c"].into_iter().zip(marks).map(node).collect()
+}
+
+#[test]
+fn a_node_without_a_vote_is_told_and_too_many_of_them_are_an_error() {
+    let (a, c) = (Some(("a", 0)), Some(("c", 0)));
+    for (b, fragment) in [
+        (Some(("b", 9)), "no vote for another 9s"),
+        (Some(("b", 3600)), "its clock has stepped back"),
+        (Some(("old", 0)), "was restarted, and has no vote for 5m"),
+        (Some(("old", 200)), "was restarted, and has no vote for 5m"),
+        (None, "no vote until 5m after"),
+    ] {
+        let findings = judged(Shape::Quorum(3), marked([a, b, c]));
+        expect(&findings, "quorum", Level::Warning, fragment);
+        assert_eq!(worst(&findings, "quorum").server.as_deref(), Some("b"));
+        let findings = judged(Shape::Quorum(3), marked([a, b, None]));
+        let text = "1 of 3 nodes can vote, 2 have to: 0 down, 2 without a vote";
+        expect(&findings, "quorum", UNAVAILABLE, text);
+    }
+    for marks in [[a, Some(("b", 0)), c], [a, Some(("-", 0)), c], [None; 3]] {
+        let findings = judged(Shape::Quorum(3), marked(marks));
+        expect(&findings, "quorum", Level::Ok, "2 have to answer");
+    }
+    // What may not be seen is not held against a node.
+    let mut hidden = marked([a, None, c]);
+    hidden[1].mark = Err("NOPERM".to_owned());
+    expect(&judged(Shape::Quorum(3), hidden), "quorum", Level::Ok, "");
+}
+
+#[test]
+fn nodes_that_are_down_and_those_without_a_vote_count_together() {
+    let down = || StoreError::new(StoreErrorKind::Unavailable, "cannot reach c");
+    let with_down = |marks, look| {
+        let mut servers: Vec<_> = marked(marks).into_iter().map(Ok).collect();
+        servers[2] = Err(down());
+        let place = Place::Servers {
+            shape: Shape::Quorum(3),
+            servers,
+            leftovers: Vec::new(),
+            own_certificate: None,
+        };
+        let facts = Facts {
+            look,
+            ..facts(place)
+        };
+        judge(&facts, how(&terms(60), false))
+    };
+    let (a, b) = (Some(("a", 0)), Some(("b", 0)));
+    let findings = with_down([a, b, None], Ok(Status::default()));
+    assert_eq!(findings[0], Finding::ok("reach", "2 of the 3 nodes answer"));
+    expect(&findings, "reach", Level::Warning, "cannot reach c");
+    expect(&findings, "quorum", Level::Ok, "3 nodes");
+
+    let findings = with_down([a, None, None], Ok(Status::default()));
+    expect(&findings, "reach", UNAVAILABLE, "cannot reach c");
+    expect(
+        &findings,
+        "quorum",
+        UNAVAILABLE,
+        "1 of 3 nodes can vote, 2 have to: 1 down, 1 without a vote",
+    );
 }
