@@ -117,6 +117,7 @@ fn a_free_lock_whose_state_has_not_moved_yet_is_granted_when_it_has() {
             other => panic!("{other:?}"),
         }
     });
+    migration.carry(&[RUNS]);
     migration.finish();
 }
 

@@ -1,5 +1,6 @@
 //! What is remembered of the runs of a lock, and of those that were skipped.
 
+use std::thread;
 use std::time::Duration;
 
 use tasklock::store::past::{History, PastOutcome};
@@ -208,6 +209,7 @@ pub(super) fn who_is_refused_is_skipped_once(place: &Place) {
     let (mut store, mut others) = place.open_two();
     let mine = claim("job", "a");
     grant(&mut *store, &mine);
+    thread::sleep(Duration::from_millis(2));
     let refused = claim("job", "b");
     for _ in 0..3 {
         held(&mut *others, &refused);
@@ -216,6 +218,8 @@ pub(super) fn who_is_refused_is_skipped_once(place: &Place) {
     assert_eq!(status(&mut *store, "job").skips, 2);
     assert_eq!(history(&mut *store).skips, 2);
     end(&mut *store, &mine, FAILED);
+    // Lock files order skips and grants by the millisecond.
+    thread::sleep(Duration::from_millis(2));
     run(&mut *store, &claim("job", "next"), FAILED);
     let past = history(&mut *store);
     let skips: Vec<u32> = past.runs.iter().map(|run| run.skips).collect();
