@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use super::deadline::Deadline;
 use crate::clock;
 use crate::config::{Acquire, ConfigError, Form};
-use crate::exit::{Code, Ending, StartError};
+use crate::exit::{Code, Ending, Outcome, StartError};
 use crate::identity::user_at_host;
 use crate::inbox::{Inbox, Incoming, Post};
 use crate::keeper::Timeouts;
@@ -140,17 +140,25 @@ impl Work<'_> {
                 events.extend(self.wait()?);
                 continue;
             };
-            match &event {
-                // The token has been printed.
-                Event::Started { .. } => return Ok(Code::Ok.into()),
+            let is_withdrawn = matches!(
+                event,
                 Event::Answer(Answer::Acquired {
                     result: Ok(store::Acquire::Withdrawn),
                     ..
-                }) => return Err(self.spent().into()),
+                })
+            );
+            match &event {
+                // The token has been printed.
+                Event::Started { .. } => return Ok(Code::Ok.into()),
                 Event::Answer(_) => self.pursuit.answered(),
                 _ => {}
             }
-            for action in self.supervisor.handle(clock::now(), event) {
+            let actions = self.supervisor.handle(clock::now(), event);
+            // Of a token of the caller's it is no defect; of one that we have just withdrawn, no news.
+            if is_withdrawn && actions.contains(&Action::Finish(Outcome::Defect)) {
+                return Err(self.spent().into());
+            }
+            for action in actions {
                 self.pursuit.perform(&action);
                 match action {
                     Action::Spawn { grant: Some(grant) } => self.print(grant),
