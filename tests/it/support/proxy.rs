@@ -56,9 +56,19 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Listens on a port of its own and passes everything on to `upstream`.
     pub(crate) fn start(upstream: SocketAddr) -> Proxy {
+        Proxy::before(upstream, true)
+    }
+
+    /// The same without a copy of each request, for hours: [`Proxy::requests`] has none.
+    pub(crate) fn start_for_long(upstream: SocketAddr) -> Proxy {
+        Proxy::before(upstream, false)
+    }
+
+    fn before(upstream: SocketAddr, remembers: bool) -> Proxy {
         let proxy = Proxy {
             shared: Arc::new(Shared {
                 upstream,
+                remembers,
                 state: Mutex::new(State::default()),
                 changed: Condvar::new(),
             }),
@@ -92,9 +102,10 @@ impl Proxy {
 
     /// Closes all connections; new ones are welcome.
     pub(crate) fn cut(&self) {
-        for stream in self.shared.state().streams.drain(..) {
-            // It may be closed already.
-            let _ = stream.shutdown(Shutdown::Both);
+        for link in self.shared.state().links.drain(..) {
+            if let Some(link) = link.upgrade() {
+                link.close();
+            }
         }
     }
 

@@ -43,7 +43,7 @@ impl Arena {
                 Some(clock) => Server::with().clock(clock).start(),
                 None => Server::start(),
             };
-            let proxy = Proxy::start(server.address());
+            let proxy = Proxy::start_for_long(server.address());
             (server, proxy)
         });
         if let Some(group) = &group {

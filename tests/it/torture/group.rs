@@ -48,7 +48,7 @@ pub(crate) struct Node {
 impl Node {
     fn start() -> Node {
         let server = Server::start();
-        let network = Proxy::start(server.address());
+        let network = Proxy::start_for_long(server.address());
         Node { server, network }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
 use tasklock::clock::{self, Tick};
@@ -20,7 +20,8 @@ pub(super) struct State {
     pub(super) lost: usize,
     pub(super) to_hold: Option<String>,
     pub(super) holding: usize,
-    pub(super) streams: Vec<TcpStream>,
+    /// Those that are open, and some that have ended.
+    pub(super) links: Vec<Weak<Link>>,
     pub(super) connections: usize,
     pub(super) requests: Vec<Vec<u8>>,
     pub(super) replies: usize,
@@ -31,12 +32,15 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) upstream: SocketAddr,
+    /// Whether copies of the requests are kept.
+    pub(super) remembers: bool,
     pub(super) state: Mutex<State>,
     pub(super) changed: Condvar,
 }
 
 /// One client's connection and the one made to the server for it.
-struct Link {
+#[derive(Debug)]
+pub(super) struct Link {
     client: TcpStream,
     server: TcpStream,
     /// What is to become of the replies that are still to come, in order.
@@ -44,10 +48,20 @@ struct Link {
 }
 
 /// What is to become of a reply.
+#[derive(Debug)]
 struct Fate {
     loss: Option<Loss>,
     /// When its request was passed on, read just before.
     forwarded: Tick,
+}
+
+impl Link {
+    pub(super) fn close(&self) {
+        for stream in [&self.client, &self.server] {
+            // It may be closed already.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
 }
 
 impl Shared {
@@ -68,16 +82,16 @@ impl Shared {
         for stream in [&client, &server] {
             stream.set_nodelay(true).unwrap();
         }
-        let mut state = self.state();
-        state.connections += 1;
-        state.streams.push(client.try_clone().unwrap());
-        state.streams.push(server.try_clone().unwrap());
-        drop(state);
         let link = Arc::new(Link {
             client,
             server,
             fates: Mutex::default(),
         });
+        let mut state = self.state();
+        state.connections += 1;
+        state.links.retain(|link| link.strong_count() > 0);
+        state.links.push(Arc::downgrade(&link));
+        drop(state);
         let (shared, other) = (Arc::clone(self), Arc::clone(&link));
         thread::spawn(move || {
             let _ = messages(&link.client, |request| shared.request(&link, request));
@@ -93,7 +107,9 @@ impl Shared {
     fn request(&self, link: &Link, request: &[u8]) -> std::io::Result<()> {
         let text = String::from_utf8_lossy(request).to_ascii_lowercase();
         let mut state = self.state();
-        state.requests.push(request.to_vec());
+        if self.remembers {
+            state.requests.push(request.to_vec());
+        }
         self.changed.notify_all();
         if state.mode == Some(Mode::BlackHole) {
             return Ok(());
