@@ -243,3 +243,26 @@ fn a_replica_decides_nothing() {
         assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
     }
 }
+
+#[test]
+fn a_replica_that_lags_behind_ends_no_lease_and_confirms_none() {
+    let (server, mut store) = start();
+    let former = claim("a");
+    grant(&mut *store, &former);
+    let copies = [(KEY, "key"), (STATE, "state")];
+    for (key, copy) in copies {
+        server.command(&["COPY", key, copy]);
+    }
+    assert_eq!(release(&mut *store, &former), Release::Released);
+    let mine = claim("b");
+    let granted = grant(&mut *store, &mine);
+    // As a replica knows it that has not heard of the change.
+    for (key, copy) in copies {
+        server.command(&["COPY", copy, key, "REPLACE"]);
+    }
+    server.command(&["REPLICAOF", "127.0.0.1", "1"]);
+    let error = store.refresh(&mine, &granted, TIMEOUT).unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
+    let error = store.check(&mine.name, &former.token, TIMEOUT).unwrap_err();
+    assert_eq!(error.kind, StoreErrorKind::Unavailable, "{error}");
+}
