@@ -19,6 +19,9 @@ use crate::store::{StoreError, StoreErrorKind};
 /// ended there. Less than what is between two refreshes; runs that are shorter
 /// ask once.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// An answer that took longer, on a new connection from when Sentinel named the
+/// server, may be of a master that was frozen and has a successor by now.
+const PROMPT: Duration = Duration::from_millis(20);
 /// From one vain search for the master to the next: Sentinels tell each other of
 /// a new one within milliseconds.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -70,9 +73,14 @@ impl Follower {
     ) -> Result<Value, Fault> {
         let kept = self.open.take();
         let kept = kept.filter(|(_, used)| used.elapsed() < IDLE_MAX);
-        if let Some((mut kept, _)) = kept.filter(|_| !self.has_moved(deadline)) {
+        let few = self.sentinels.majority();
+        let is_trusted = |this: &mut Follower| {
+            this.asked.elapsed() < TRUSTED_FOR || !this.has_moved(few, deadline)
+        };
+        if let Some((mut kept, _)) = kept.filter(|_| is_trusted(self)) {
+            let sent = Instant::now();
             match request(&mut kept, packed, patience(deadline)) {
-                Ok(value) if is_declined(&value) || self.has_moved(deadline) => {}
+                Ok(value) if is_declined(&value) || self.is_overtaken(sent, deadline) => {}
                 Ok(value) => {
                     self.open = Some((kept, Instant::now()));
                     return Ok(value);
@@ -84,7 +92,7 @@ impl Follower {
         loop {
             let mut fresh = self.dial(deadline)?;
             let value = request(&mut fresh, packed, deadline)?;
-            if self.has_moved(deadline) {
+            if self.is_overtaken(self.asked, deadline) {
                 continue;
             }
             if !is_declined(&value) {
@@ -130,19 +138,22 @@ impl Follower {
         }
     }
 
-    /// Whether Sentinel names another master by now than the one we are
-    /// connected to. No answer is none: the connection may serve.
-    fn has_moved(&mut self, deadline: Instant) -> bool {
+    /// Whether the server that has just answered what was sent then has a successor.
+    fn is_overtaken(&mut self, sent: Instant, deadline: Instant) -> bool {
+        let is_late = sent.elapsed() >= PROMPT || self.asked.elapsed() >= TRUSTED_FOR;
+        is_late && self.has_moved(self.sentinels.nodes.len(), deadline)
+    }
+
+    /// Whether one of `enough` Sentinels names another master by now than the one
+    /// we are connected to. No answer is none: the connection may serve.
+    fn has_moved(&mut self, enough: usize, deadline: Instant) -> bool {
         let Some(found) = self.found.clone() else {
             return false;
         };
-        if self.asked.elapsed() < TRUSTED_FOR {
-            return false;
-        }
         // Also if nobody answers: not every request is to wait for that.
         self.asked = Instant::now();
         let brief = deadline.min(self.asked + LATE_MAX);
-        let named = self.sentinels.ask(self.sentinels.majority(), brief);
+        let named = self.sentinels.ask(enough, brief);
         let newer = |named: &Named| named.epoch > found.epoch && named.address != found.address;
         named.is_ok_and(|named| self.newest(named).iter().any(newer))
     }
