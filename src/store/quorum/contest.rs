@@ -23,6 +23,9 @@ const ROUNDS_MAX: u32 = 5;
 /// A node that has served for no longer than this may be one of a quorum whose first
 /// use is just under way.
 const FOUNDING_MAX: Duration = Duration::from_secs(60);
+/// How long a run that has the lock may be held up by noting that a node has lost its memory:
+/// once, while the others answer.
+const NOTING_MAX: Duration = Duration::from_millis(200);
 
 /// How a contest ended.
 pub(super) enum Contest {
@@ -94,6 +97,7 @@ impl QuorumStore {
                 Standing::Won(place) => {
                     self.give_back_others(claim, bid.round, place, &mut votes);
                     if let Some(grant) = self.agree((claim, began), bid, bounds, &votes) {
+                        self.note_loss(claim, bounds, &votes);
                         return Ok(Contest::Won(grant));
                     }
                     self.give_back(claim, bounds, &votes);
@@ -306,6 +310,16 @@ impl QuorumStore {
             }
         }
         Ok(true)
+    }
+
+    /// A node that has lost its memory while the others had a majority is to be silent for a while
+    /// from now on, and not from when its vote is needed.
+    fn note_loss(&mut self, claim: &Claim, bounds: Bounds, votes: &Votes) {
+        if votes.iter().any(|vote| matches!(vote, Some(Ok(Vote::New)))) {
+            let deadline = bounds.deadline.min(until(NOTING_MAX));
+            // The lock is ours in any case.
+            let _ = self.census(claim, Bounds { deadline, ..bounds });
+        }
     }
 
     /// Gives back what nodes granted of other places than `place` in rounds up to this one.

@@ -117,6 +117,25 @@ fn a_node_votes_again_when_all_that_it_may_have_forgotten_is_over() {
 }
 
 #[test]
+fn a_node_that_nobody_needs_begins_to_be_silent_as_soon_as_a_run_notices() {
+    let quorum = Quorum::of(3);
+    forget(&quorum, 0, true);
+    // Too short for a refresh. An answer that comes late is not looked at.
+    wait_until(|| {
+        let mut store = quorum.open();
+        let mine = claim("job", "a");
+        grant(&mut *store, &mine);
+        assert_eq!(release(&mut *store, &mine), Release::Released);
+        quorum.servers[0].text(&["GET", MARK]).is_some()
+    });
+    assert_eq!(quorum.owner(0, "job"), None);
+    // By the time that it is needed, it votes.
+    quorum.let_vote(0);
+    quorum.cut_off(1);
+    assert!(is_granted(&mut *quorum.open(), &claim("job", "b")));
+}
+
+#[test]
 fn a_restart_with_data_may_have_lost_some_of_it() {
     let servers = (0..3).map(|_| Server::with().persistent().start());
     let quorum = Quorum::unused(servers.collect());
