@@ -8,6 +8,7 @@ mod files;
 mod history;
 mod list;
 mod misplaced;
+mod prefix;
 mod reader;
 mod run;
 mod status;
