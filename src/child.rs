@@ -18,6 +18,7 @@ use nix::sys::prctl;
 use nix::sys::signal::SigSet;
 use nix::unistd::{Pid, getpgid, getpgrp, getpid, tcgetpgrp, tcsetpgrp};
 
+use crate::cli;
 use crate::exit::{ChildStatus, StartError};
 use crate::message::{escape, hide_urls, plain};
 use crate::signals::{self, Signal};
@@ -220,6 +221,10 @@ fn explain(program: &OsStr, error: &io::Error) -> StartError {
                     |path| escape(&path.to_string_lossy()),
                 );
                 text = format!("cannot run {name}: not found in PATH ({path})");
+                if cli::SUBCOMMANDS.contains(&name.as_str()) {
+                    text +=
+                        &format!("; the subcommand would come first: tasklock {name} --name NAME");
+                }
             } else if Path::new(program).exists() {
                 text = format!(
                     "cannot run {name}: the interpreter that its first line names does not exist"

@@ -93,6 +93,10 @@ fn with_arguments<T: Args>(command: Command) -> Command {
     T::augment_args(command).about(about.unwrap_or_default())
 }
 
+/// All subcommands.
+pub const SUBCOMMANDS: [&str; 10] = [
+    STATUS, LIST, HISTORY, UNLOCK, ACQUIRE, REFRESH, RELEASE, CHECK, CONFIG, DOCTOR,
+];
 /// The subcommand that looks at a lock.
 pub const STATUS: &str = "status";
 /// The subcommand that takes a lock and leaves it held.

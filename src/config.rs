@@ -7,6 +7,8 @@ mod export;
 mod files;
 mod history;
 mod list;
+mod misplaced;
+mod prefix;
 mod reader;
 mod run;
 mod status;
@@ -137,7 +139,11 @@ fn settings(arguments: &[OsString]) -> Result<Settings, ConfigError> {
         Err(error) if error.kind() == ErrorKind::InvalidUtf8 => {
             return Err(usage::not_utf8(arguments));
         }
-        Err(error) => return Err(ConfigError::usage(usage::one_line(&error))),
+        Err(error) => {
+            let misplaced = misplaced::misplaced(arguments, &error);
+            let text = misplaced.unwrap_or_else(|| usage::one_line(&error));
+            return Err(ConfigError::usage(text));
+        }
     };
     let (subcommand, matches) = match matches.subcommand() {
         Some((name, matches)) => (Some(name), matches),
@@ -227,5 +233,8 @@ mod tests {
     fn the_definition_of_the_command_line_is_sound() {
         cli::command().build();
         cli::command().debug_assert();
+        let command = cli::command();
+        let subcommands: Vec<_> = command.get_subcommands().map(|it| it.get_name()).collect();
+        assert_eq!(subcommands, cli::SUBCOMMANDS);
     }
 }

@@ -26,6 +26,8 @@ pub enum Message {
         queued: Queued,
         /// How long we will wait at the most. None: for ever.
         left: Option<Duration>,
+        /// How many places we may choose from.
+        places: u32,
     },
     /// The store cannot be reached by a run that waits; it goes on trying.
     WaitsForStore {
@@ -106,7 +108,12 @@ pub enum Message {
         error: StoreError,
     },
     /// Nothing was run, somebody else sees to it.
-    Skipped(Skip),
+    Skipped {
+        /// Why.
+        skip: Skip,
+        /// How many places we might have chosen from.
+        places: u32,
+    },
     /// Nothing was run, for want of an answer.
     Unavailable(StoreError),
     /// The command could not be started.
@@ -180,14 +187,18 @@ pub enum Level {
 }
 
 impl Message {
-    /// What an outcome has to say for itself. None: nothing, or it was said before.
+    /// What an outcome has to say for itself, of a lock with this many places. None:
+    /// nothing, or it was said before.
     #[must_use]
-    pub fn of(outcome: &Outcome) -> Option<Message> {
+    pub fn of(outcome: &Outcome, places: u32) -> Option<Message> {
         match outcome {
             Outcome::Ran(_) | Outcome::Lost(_) | Outcome::TimedOut(_) | Outcome::Interrupted(_) => {
                 None
             }
-            Outcome::Skipped(skip) => Some(Message::Skipped(skip.clone())),
+            Outcome::Skipped(skip) => {
+                let skip = skip.clone();
+                Some(Message::Skipped { skip, places })
+            }
             Outcome::Unavailable(error) => Some(Message::Unavailable(error.clone())),
             Outcome::NotStarted(error) => Some(Message::NotStarted(error.clone())),
             Outcome::AlreadyHeld => Some(Message::AlreadyHeld),
@@ -201,8 +212,11 @@ impl Message {
         match self {
             Message::LocalOnly => Level::Error,
             // That a store is out of reach is no everyday skip.
-            Message::Skipped(Skip::Unavailable(_)) => Level::Error,
-            Message::Skipped(_) | Message::Waiting { .. } | Message::WaitsForStore { .. } => {
+            Message::Skipped {
+                skip: Skip::Unavailable(_),
+                ..
+            } => Level::Error,
+            Message::Skipped { .. } | Message::Waiting { .. } | Message::WaitsForStore { .. } => {
                 Level::Notice
             }
             Message::RefreshedAgain { told: false } => Level::Info,
@@ -222,11 +236,17 @@ mod tests {
     #[test]
     fn quiet_hides_that_a_run_waits_or_was_skipped() {
         let queued = Queued::default();
+        let (left, places) = (None, 1);
+        let skipped = |skip| Message::Skipped { skip, places };
         for message in [
-            Message::Waiting { queued, left: None },
-            Message::Skipped(Skip::Reserved(None)),
-            Message::Skipped(Skip::CoolingDown(Duration::ZERO)),
-            Message::Skipped(Skip::AlreadyDone(Done::SameKey)),
+            Message::Waiting {
+                queued,
+                left,
+                places,
+            },
+            skipped(Skip::Reserved(None)),
+            skipped(Skip::CoolingDown(Duration::ZERO)),
+            skipped(Skip::AlreadyDone(Done::SameKey)),
         ] {
             assert_eq!(message.level(), Level::Notice, "{message:?}");
         }

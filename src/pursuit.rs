@@ -125,17 +125,21 @@ impl<'a> Pursuit<'a> {
 
     /// Tells whoever is there that we wait: a terminal all the time, a log once.
     fn waits(&mut self, queued: Queued, until: Tick) {
-        let name = self.claim.name.as_str();
+        let (name, places) = (self.claim.name.as_str(), self.claim.slots);
         let waiting = self.waiting.get_or_insert_with(|| {
             let line = self
                 .log
                 .is_for_people()
-                .then(|| WaitingLine::start(name.to_owned()));
+                .then(|| WaitingLine::start(name.to_owned(), places));
             let line = line.flatten();
             if line.is_none() {
                 let left = (until != Tick::NEVER).then(|| until.since(clock::now()));
                 let queued = queued.clone();
-                self.log.say(&Message::Waiting { queued, left });
+                self.log.say(&Message::Waiting {
+                    queued,
+                    left,
+                    places,
+                });
             }
             line
         });

@@ -119,6 +119,7 @@ impl<'a> Work<'a> {
             terms: run.terms,
             unending: run.lock.target.distance() == Distance::Here,
             wait: run.wait,
+            places: run.slots.unwrap_or(1),
             reach_for: run.lock.store_timeout,
             delay: random_below(run.jitter)?,
             on_unavailable: run.on_unavailable,

@@ -341,7 +341,7 @@ impl Supervisor {
 
     fn finish(&mut self, outcome: Outcome, actions: &mut Vec<Action>) {
         self.phase = Phase::Done;
-        if let Some(message) = Message::of(&outcome) {
+        if let Some(message) = Message::of(&outcome, self.plan.places) {
             actions.push(Action::Say(message));
         }
         actions.push(Action::Finish(outcome));

@@ -34,16 +34,16 @@ struct News {
 }
 
 impl WaitingLine {
-    /// A line about the lock `name`, drawn by a thread of its own: a write may
+    /// A line about the lock `name` with this many places, drawn by a thread of its own: a write may
     /// block. None if standard error is no terminal on which a line can be taken
     /// away again (`TERM=dumb`), or the system refuses the thread.
     #[must_use]
-    pub fn start(name: String) -> Option<WaitingLine> {
+    pub fn start(name: String, places: u32) -> Option<WaitingLine> {
         terminal::line_on_stderr()?;
         let (news, updates) = mpsc::channel();
         let (over, gone) = mpsc::channel();
         let work = move || {
-            draw(&name, &updates);
+            draw((&name, places), &updates);
             drop(over);
         };
         let thread = thread::Builder::new().name("line".to_owned()).spawn(work);
@@ -71,7 +71,7 @@ impl Drop for WaitingLine {
 }
 
 /// Keeps the line up to date until nobody has news any more.
-fn draw(name: &str, updates: &Receiver<News>) {
+fn draw((name, places): (&str, u32), updates: &Receiver<News>) {
     let mut last = None;
     loop {
         match updates.recv_timeout(STEP) {
@@ -80,7 +80,7 @@ fn draw(name: &str, updates: &Receiver<News>) {
             Err(RecvTimeoutError::Disconnected) => return write(""),
         }
         if let Some(news) = &last {
-            write(&news.text(name, clock::now()));
+            write(&news.text(name, places, clock::now()));
         }
     }
 }
@@ -97,13 +97,13 @@ fn write(text: &str) {
 }
 
 impl News {
-    fn text(&self, name: &str, now: Tick) -> String {
+    fn text(&self, name: &str, places: u32, now: Tick) -> String {
         let mut queued = self.queued.clone().after(now.since(self.at));
         if let Some(held) = &mut queued.held {
             // It jumps with each refresh of the holder's, and says nothing of the wait.
             held.remaining = None;
         }
         let left = (self.until != Tick::NEVER).then(|| self.until.since(now));
-        waiting_line(name, &queued, left)
+        waiting_line(name, &queued, left, places)
     }
 }

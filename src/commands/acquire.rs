@@ -108,6 +108,7 @@ fn plan(settings: &Acquire) -> Plan {
         terms: settings.terms,
         unending: false,
         wait: settings.wait,
+        places: settings.slots.unwrap_or(1),
         reach_for: settings.lock.store_timeout,
         delay: Duration::ZERO,
         on_unavailable: OnUnavailable::Fail,

@@ -17,7 +17,7 @@ use crate::store::pattern::Pattern;
 use crate::store::{LockName, Status, Store, StoreError};
 use crate::terminal;
 use crate::wall::Wall;
-use row::{HEADER, Row};
+use row::{HEADER, Row, WANTED};
 
 /// Prints the locks: sorted at a terminal, and otherwise as they come, so that
 /// their number does not matter.
@@ -43,7 +43,7 @@ pub fn list(settings: &List) -> Result<Ending> {
         (Listing::Table, Some(terminal)) => {
             let mut store = settings.place.open();
             let rows = sorted(&mut *store, pattern, timeout, &wall)?;
-            lines(&table::lines(HEADER, &cells(rows), &terminal));
+            lines(&table::lines(HEADER, &cells(rows), WANTED, &terminal));
         }
         (Listing::Table, None) => {
             let header = table::tabbed_header(HEADER);

@@ -8,6 +8,8 @@ use crate::terminal::{Colour, Terminal, cut};
 const GAP: &str = "  ";
 /// A column that is narrower tells nothing: it is never cut below this.
 const LEAST_WIDTH: usize = 6;
+/// A column that is as wide tells enough to do without the rest: `02:00:03 (14m)`.
+const ENOUGH_WIDTH: usize = 14;
 /// What a program reads where there is nothing to tell: no column is ever missing.
 const NOTHING: &str = "-";
 
@@ -76,14 +78,18 @@ pub(super) fn tabbed_header<const N: usize>(header: [&str; N]) -> String {
 }
 
 /// The lines of a table for a terminal, the header first. A table that is too
-/// wide loses the ends of its widest cells.
+/// wide loses the ends of its widest cells; before they would tell too little,
+/// it loses its last columns, but not the first `wanted`.
 #[must_use]
 pub(super) fn lines<const N: usize>(
     header: [&str; N],
     rows: &[[Cell; N]],
+    wanted: usize,
     terminal: &Terminal,
 ) -> Vec<String> {
-    let widths = fitting(natural(header, rows), terminal.size.columns);
+    let mut widths = natural(header, rows);
+    widths.truncate(shown(&widths, wanted, terminal.size.columns));
+    let widths = fitting(widths, terminal.size.columns);
     let header = header.map(|text| Cell::new(text, Look::Faint));
     let all = std::iter::once(&header).chain(rows);
     all.map(|row| line(row, &widths, terminal)).collect()
@@ -122,6 +128,20 @@ fn gaps(columns: usize) -> usize {
     GAP.len() * columns.saturating_sub(1)
 }
 
+/// How many columns of a table are shown, the last being those that are left out.
+fn shown(widths: &[usize], wanted: usize, columns: usize) -> usize {
+    let enough = |count: usize| {
+        let widths = widths[..count]
+            .iter()
+            .map(|width| (*width).min(ENOUGH_WIDTH));
+        widths.sum::<usize>() + gaps(count)
+    };
+    let mut counts = (wanted..=widths.len()).rev();
+    counts
+        .find(|count| enough(*count) <= columns)
+        .unwrap_or(wanted)
+}
+
 /// The widths that fit into `columns`: the widest give way first.
 fn fitting(mut widths: Vec<usize>, columns: usize) -> Vec<usize> {
     let room = columns.saturating_sub(gaps(widths.len()));
@@ -137,7 +157,9 @@ fn fitting(mut widths: Vec<usize>, columns: usize) -> Vec<usize> {
 fn line<const N: usize>(row: &[Cell; N], widths: &[usize], terminal: &Terminal) -> String {
     let mut line = String::new();
     let mut left = terminal.size.columns;
-    let last = row.iter().rposition(|cell| !cell.text.is_empty());
+    let last = row[..widths.len()]
+        .iter()
+        .rposition(|cell| !cell.text.is_empty());
     for (number, (cell, width)) in row.iter().zip(widths).enumerate() {
         let gap = if number == 0 { "" } else { GAP };
         // Where even the least widths do not fit, the last columns are left out.
@@ -184,18 +206,53 @@ mod tests {
         let expected = "NAME    STATE  HOLDER\n\
                         backup  held   root@web3 pid 4121\n\
                         深夜    free";
-        assert_eq!(lines(HEADER, &rows(), &terminal(80)).join("\n"), expected);
+        assert_eq!(
+            lines(HEADER, &rows(), 3, &terminal(80)).join("\n"),
+            expected
+        );
     }
 
     #[test]
     fn the_widest_column_gives_way_and_no_line_is_wider_than_the_terminal() {
-        let narrow = lines(HEADER, &rows(), &terminal(25)).join("\n");
+        let narrow = lines(HEADER, &rows(), 3, &terminal(25)).join("\n");
         let expected = "NAME    STATE  HOLDER\n\
                         backup  held   root@web3…\n\
                         深夜    free";
         assert_eq!(narrow, expected);
         for columns in 1..40 {
-            for line in lines(HEADER, &rows(), &terminal(columns)) {
+            for line in lines(HEADER, &rows(), 3, &terminal(columns)) {
+                assert!(line.width() <= columns, "{columns}: {line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_columns_are_left_out_before_the_others_tell_too_little() {
+        let header = ["NAME", "STATE", "HOLDER", "SKIPS"];
+        let rows = [
+            [
+                "backup".into(),
+                "held".into(),
+                "root@web3 pid 4121".into(),
+                "12".into(),
+            ],
+            ["x".into(), "free".into(), "".into(), "3".into()],
+        ];
+        let shown = |wanted, columns| lines(header, &rows, wanted, &terminal(columns)).join("\n");
+        let all = "NAME    STATE  HOLDER          SKIPS\n\
+                   backup  held   root@web3 pid…  12\n\
+                   x       free                   3";
+        assert_eq!(shown(2, 36), all);
+        let without_skips = "NAME    STATE  HOLDER\n\
+                             backup  held   root@web3 pid 4121\n\
+                             x       free";
+        assert_eq!(shown(2, 35), without_skips);
+        assert_eq!(shown(2, 20), "NAME    STATE\nbackup  held\nx       free");
+        let wanted = "NAME    STATE  HOLD…\nbackup  held   root…";
+        assert!(shown(3, 20).starts_with(wanted), "{}", shown(3, 20));
+        assert!(shown(4, 35).contains("SKIPS"));
+        for (wanted, columns) in (0..=4).flat_map(|wanted| (1..40).map(move |it| (wanted, it))) {
+            for line in shown(wanted, columns).lines() {
                 assert!(line.width() <= columns, "{columns}: {line:?}");
             }
         }
@@ -213,7 +270,7 @@ mod tests {
         let mut terminal = terminal(80);
         terminal.colour = Colour::Yes;
         let rows = [["a".into(), Cell::new("held", Look::Good)]];
-        let lines = lines(["N", "STATE"], &rows, &terminal);
+        let lines = lines(["N", "STATE"], &rows, 2, &terminal);
         assert_eq!(lines[0], "\x1b[2mN\x1b[0m  \x1b[2mSTATE\x1b[0m");
         assert_eq!(lines[1], "a  \x1b[32mheld\x1b[0m");
     }

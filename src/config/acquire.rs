@@ -84,7 +84,7 @@ impl Reader<'_> {
             reason: self.given("reason", args.reason.as_deref()).and_then(cut),
             holder: self.given("holder", args.holder.as_deref()).and_then(cut),
             history: self.history(None)?,
-            log_level: if self.flag("quiet", args.quiet) {
+            log_level: if self.flag("quiet")? {
                 Level::Error
             } else {
                 Level::Notice

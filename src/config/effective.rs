@@ -81,6 +81,10 @@ impl Reader<'_> {
                 ("0".into(), "--nonblock".to_owned())
             }
             Some(Source::File(value)) => (shown(key.kind, &value.texts), value.place.line()),
+            Some(Source::Variable) if key.id == "key_prefix" => {
+                let prefix = [run.lock.key_prefix.clone()];
+                (shown(key.kind, &prefix), self.label(key.id))
+            }
             Some(Source::Flag | Source::Variable) => {
                 (shown(key.kind, &self.as_given(key)), self.label(key.id))
             }

@@ -5,8 +5,8 @@
 use std::ffi::OsString;
 use std::path::{self, PathBuf};
 
-use super::ConfigError;
 use super::reader::Reader;
+use super::{ConfigError, prefix};
 use crate::cli::StoreArgs;
 use crate::message::plain;
 
@@ -24,8 +24,8 @@ impl Reader<'_> {
             changes.push(("TASKLOCK_URL", None));
         }
         if self.on_command_line("key_prefix") {
-            let prefix = args.key_prefix.clone().map(OsString::from);
-            changes.push(("TASKLOCK_KEY_PREFIX", prefix));
+            let prefix = args.key_prefix.as_deref().map(prefix::to_variable);
+            changes.push(("TASKLOCK_KEY_PREFIX", prefix.map(OsString::from)));
         }
         for (id, variable, file) in [
             ("url_file", "TASKLOCK_URL_FILE", &args.url_file),

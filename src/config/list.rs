@@ -6,8 +6,7 @@ use super::reader::Reader;
 use super::store::refuse_url;
 use super::{ConfigError, Place};
 use crate::cli::ListArgs;
-use crate::store::LockName;
-use crate::store::pattern::Pattern;
+use crate::store::pattern::{Pattern, literal};
 
 /// How often a view that is kept up to date asks, unless told otherwise.
 const DEFAULT_WATCH: Duration = Duration::from_secs(2);
@@ -57,7 +56,7 @@ impl Reader<'_> {
             (None, None) => Listing::Table,
         };
         let pattern = match (&args.name, &args.pattern) {
-            (Some(name), _) => only(&self.name(name)?),
+            (Some(name), _) => Pattern::new(&literal(self.name(name)?.as_str())),
             (None, Some(pattern)) => {
                 refuse_url(pattern)?;
                 Pattern::new(pattern)
@@ -69,30 +68,5 @@ impl Reader<'_> {
             place: self.place(args.store)?,
             form,
         })
-    }
-}
-
-/// The pattern that this name alone matches.
-fn only(name: &LockName) -> Pattern {
-    let special = ['*', '?', '[', '\\'];
-    let literal = name.as_str().chars().fold(String::new(), |mut text, c| {
-        if special.contains(&c) {
-            text.push('\\');
-        }
-        text.push(c);
-        text
-    });
-    Pattern::new(&literal)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_stands_for_itself_whatever_it_contains() {
-        let name = LockName::new("a*[b-c]\\?").unwrap();
-        assert!(only(&name).matches(name.as_str()));
-        assert!(!only(&name).matches("axb\\?"));
     }
 }

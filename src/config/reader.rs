@@ -101,12 +101,22 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether an option without a value is on, if `given` is what flag or variable have.
-    pub(super) fn flag(&self, id: &str, given: bool) -> bool {
+    /// Whether an option without a value is on.
+    pub(super) fn flag(&self, id: &str) -> Result<bool, ConfigError> {
         match self.source(id) {
-            Source::Flag | Source::Variable => given,
-            Source::File(value) => value.text() == "true",
-            Source::Default => false,
+            Source::Flag => Ok(self.matches.get_flag(id)),
+            Source::Variable => {
+                let texts = self.matches.get_raw(id).into_iter().flatten();
+                let text: String = texts.map(|text| text.to_string_lossy()).collect();
+                yes_or_no(&text).ok_or_else(|| {
+                    let text = format!(
+                        "{text:?} is neither yes nor no: give 1 or 0, yes or no, on or off"
+                    );
+                    self.wrong(id, &text)
+                })
+            }
+            Source::File(value) => Ok(value.text() == "true"),
+            Source::Default => Ok(false),
         }
     }
 
@@ -209,6 +219,33 @@ impl Reader<'_> {
                 let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
                 Err(self.wrong(id, &format!("{text:?} is not one of {}", words.join(", "))))
             }
+        }
+    }
+}
+
+/// What a variable says that stands for an option without a value.
+fn yes_or_no(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "y" | "yes" | "t" | "true" | "on" => Some(true),
+        "0" | "n" | "no" | "f" | "false" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yes_and_no_are_said_in_several_ways_and_nothing_else_is_either() {
+        for yes in ["1", "y", "yes", "YES", "True", "t", "on"] {
+            assert_eq!(yes_or_no(yes), Some(true), "{yes:?}");
+        }
+        for no in ["0", "n", "no", "No", "false", "F", "OFF"] {
+            assert_eq!(yes_or_no(no), Some(false), "{no:?}");
+        }
+        for neither in ["", "maybe", "2", "-1", "00", " 1", "yes no", "\u{661}"] {
+            assert_eq!(yes_or_no(neither), None, "{neither:?}");
         }
     }
 }

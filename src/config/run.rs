@@ -155,14 +155,14 @@ impl Reader<'_> {
                 args.conflict_exit_code.as_deref(),
                 args.lost_exit_code.as_deref(),
             )?,
-            foreground: self.flag("foreground", args.foreground),
+            foreground: self.flag("foreground")?,
             reason: self.given("reason", args.reason.as_deref()).and_then(cut),
             holder: self.given("holder", args.holder.as_deref()).and_then(cut),
             report: self.path("report", args.report)?,
             log_format: self
                 .choice("log_format", args.log_format.as_deref(), &formats)?
                 .unwrap_or_default(),
-            log_level: match (self.flag("quiet", args.quiet), args.verbose) {
+            log_level: match (self.flag("quiet")?, args.verbose) {
                 (true, 0) => Level::Error,
                 (_, 0) => Level::Notice,
                 (_, 1) => Level::Info,

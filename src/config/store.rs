@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::ConfigError;
 use super::reader::{Reader, Source};
+use super::{ConfigError, prefix};
 use crate::cli::{LockArgs, StoreArgs};
 use crate::message::{plain, show_path};
 use crate::store::redis::TlsFiles;
@@ -107,8 +107,12 @@ impl Reader<'_> {
     ) -> Result<Place, ConfigError> {
         let key_prefix = self
             .given("key_prefix", args.key_prefix.as_deref())
-            .unwrap_or(DEFAULT_KEY_PREFIX)
-            .to_owned();
+            .unwrap_or(DEFAULT_KEY_PREFIX);
+        let key_prefix = match self.source("key_prefix") {
+            Source::Variable => prefix::from_variable(key_prefix),
+            _ => key_prefix,
+        }
+        .to_owned();
         if key_prefix.contains(['{', '}']) || key_prefix.chars().any(char::is_control) {
             let text = "a prefix cannot contain control characters, \"{\" or \"}\"";
             return Err(self.wrong("key_prefix", text));

@@ -67,12 +67,10 @@ fn what_is_missing(missing: &[String]) -> String {
     if !words.iter().any(|word| word == "--name NAME") {
         return missing;
     }
-    // A slip in a subcommand, or an option before it, makes a run of it.
-    let command = cli::command();
-    let subcommands: Vec<_> = command.get_subcommands().map(|it| it.get_name()).collect();
+    // A slip in a subcommand makes a run of it.
     format!(
         "{missing}: write tasklock --name NAME COMMAND, or a subcommand ({}) as the first word",
-        subcommands.join(", ")
+        cli::SUBCOMMANDS.join(", ")
     )
 }
 

@@ -27,7 +27,7 @@ impl Message {
             Message::Forgotten => "forgotten",
             Message::ReleaseFailed { .. } => "release_failed",
             Message::RunsUnlocked { .. } => "runs_unlocked",
-            Message::Skipped(_) => "skipped",
+            Message::Skipped { .. } => "skipped",
             Message::Unavailable(_) => "unavailable",
             Message::NotStarted(_)
             | Message::AlreadyHeld
@@ -45,7 +45,7 @@ impl Message {
             fields.insert(key.to_owned(), value);
         };
         match self {
-            Message::Waiting { queued, left } => {
+            Message::Waiting { queued, left, .. } => {
                 set("place", json!(queued.place));
                 set("left_ms", left.map_or(Value::Null, millis));
                 held_fields(queued.held.as_ref(), &mut set);
@@ -101,7 +101,7 @@ impl Message {
             Message::RunsUnlocked { error } | Message::Unavailable(error) => {
                 set("error", json!(error.text));
             }
-            Message::Skipped(skip) => {
+            Message::Skipped { skip, .. } => {
                 set("cause", json!(skip_word(skip)));
                 skip_fields(skip, &mut set);
             }
@@ -185,7 +185,15 @@ mod tests {
             place: Some(2),
             ask_in: Duration::ZERO,
         };
-        let waiting = |queued, left| Message::Waiting { queued, left }.fields();
+        let waiting = |queued, left| {
+            let places = 1;
+            Message::Waiting {
+                queued,
+                left,
+                places,
+            }
+            .fields()
+        };
         let fields = waiting(queued, Some(Duration::from_secs(600)));
         assert_eq!(fields["place"], 2);
         assert_eq!(fields["left_ms"], 600_000);
@@ -231,7 +239,7 @@ mod tests {
             ),
             (Skip::Unavailable(error), "error", json!("x")),
         ] {
-            let fields = Message::Skipped(skip).fields();
+            let fields = Message::Skipped { skip, places: 1 }.fields();
             assert_eq!(fields.get(key), Some(&value), "{fields:?}");
             assert!(words.insert(fields["cause"].to_string()), "{fields:?}");
         }

@@ -18,10 +18,15 @@ impl Message {
                  this user only (set TASKLOCK_URL=redis://HOST for all hosts, or \
                  TASKLOCK_URL=local: to say that this is meant)"
                 .to_owned(),
-            Message::Waiting { queued, left } => {
+            Message::Waiting {
+                queued,
+                left,
+                places,
+            } => {
                 let limit =
                     left.map_or_else(String::new, |left| format!(" for at most {}", show(left)));
-                format!("waiting for \"{name}\"{limit}: {}", queued_text(queued))
+                let queued = queued_text(queued, *places);
+                format!("waiting for \"{name}\"{limit}: {queued}")
             }
             Message::WaitsForStore { error, left } => {
                 let limit =
@@ -106,7 +111,9 @@ impl Message {
             Message::RunsUnlocked { error } => {
                 format!("{error}; running without the lock, as --on-unavailable asks")
             }
-            Message::Skipped(skip) => format!("skipped: {}", skip_text(&name, skip)),
+            Message::Skipped { skip, places } => {
+                format!("skipped: {}", skip_text(&name, skip, *places))
+            }
             Message::Unavailable(error) => format!("{error} (nothing was run)"),
             Message::NotStarted(
                 StartError::NotFound(text)
@@ -152,13 +159,17 @@ impl LossCause {
     }
 }
 
-fn skip_text(name: &str, skip: &Skip) -> String {
+fn skip_text(name: &str, skip: &Skip, places: u32) -> String {
     match skip {
+        Skip::Held(held) if places > 1 => format!(
+            "all {places} places of \"{name}\" are taken, one is {}",
+            held_text(held)
+        ),
         Skip::Held(held) => format!("\"{name}\" is {}", held_text(held)),
         Skip::WaitOver { queued, waited } => format!(
             "waited {} for \"{name}\" in vain: {}",
             show(*waited),
-            queued_text(queued)
+            queued_text(queued, places)
         ),
         Skip::Reserved(first) => {
             let first = first
@@ -216,9 +227,12 @@ pub fn held_text_at(held: &Held, wall: &Wall) -> String {
 }
 
 /// `next in line; held by root@web3 pid 4121 (./backup.sh) since 02:00:03 (14m), lease ends in 52s`
-fn queued_text(queued: &Queued) -> String {
-    let held = queued.held.as_ref();
-    let held = held.map_or_else(|| FOR_ANOTHER.to_owned(), held_text);
+fn queued_text(queued: &Queued, places: u32) -> String {
+    let held = match &queued.held {
+        None => FOR_ANOTHER.to_owned(),
+        Some(held) if places > 1 => format!("one of {places} places is {}", held_text(held)),
+        Some(held) => held_text(held),
+    };
     match queued.place {
         Some(place) => format!("{}; {held}", place_text(place)),
         None => held,
@@ -228,7 +242,7 @@ fn queued_text(queued: &Queued) -> String {
 /// What a waiter shows at a terminal, the most important first, as the end may
 /// not fit: `waiting for "backup": next in line, 9m48s left; held 14m by root@web3 pid 4121`
 #[must_use]
-pub fn waiting_line(name: &str, queued: &Queued, left: Option<Duration>) -> String {
+pub fn waiting_line(name: &str, queued: &Queued, left: Option<Duration>, places: u32) -> String {
     let place = queued.place.map(place_text);
     let left = left.map(|left| format!("{} left", show(left)));
     let facts: Vec<_> = place.into_iter().chain(left).collect();
@@ -237,7 +251,12 @@ pub fn waiting_line(name: &str, queued: &Queued, left: Option<Duration>) -> Stri
         None => FOR_ANOTHER.to_owned(),
         Some(held) => {
             let age = held.age.map_or_else(String::new, |age| show(age) + " ");
-            format!("held {age}by {}{}", holder_text(held), reason_text(held))
+            let one = match places {
+                0 | 1 => String::new(),
+                places => format!("one of {places} places is "),
+            };
+            let by = holder_text(held);
+            format!("{one}held {age}by {by}{}", reason_text(held))
         }
     };
     let facts = facts.join(", ");
@@ -300,7 +319,7 @@ mod tests {
 
     #[test]
     fn the_skip_line_is_the_contract_s() {
-        let text = Message::Skipped(Skip::Held(held())).text("backup");
+        let text = skipped(Skip::Held(held()));
         let (start, rest) = text.split_once(" since ").unwrap();
         assert_eq!(
             start,
@@ -335,7 +354,7 @@ mod tests {
     }
 
     fn skipped(skip: Skip) -> String {
-        Message::Skipped(skip).text("backup")
+        Message::Skipped { skip, places: 1 }.text("backup")
     }
 
     #[test]
@@ -348,7 +367,13 @@ mod tests {
                 ask_in,
             };
             let left = left.map(Duration::from_secs);
-            Message::Waiting { queued, left }.text("backup")
+            let places = 1;
+            Message::Waiting {
+                queued,
+                left,
+                places,
+            }
+            .text("backup")
         };
         let text = waiting(Some(held()), Some(1), Some(600));
         let start = "waiting for \"backup\" for at most 10m: next in line; \
@@ -380,6 +405,39 @@ mod tests {
     }
 
     #[test]
+    fn of_a_lock_with_several_places_it_is_said_that_the_holder_is_one_of_them() {
+        let one = "held by root@web3 pid 4121 (./backup.sh) since ";
+        let skipped = |skip| Message::Skipped { skip, places: 3 }.text("gpu");
+        let text = skipped(Skip::Held(held()));
+        let start = format!("skipped: all 3 places of \"gpu\" are taken, one is {one}");
+        assert!(text.starts_with(&start), "{text}");
+        let queued = Queued {
+            held: Some(held()),
+            place: Some(2),
+            ask_in: Duration::ZERO,
+        };
+        let line = waiting_line("gpu", &queued, None, 3);
+        let start = "waiting for \"gpu\": number 2 in line; one of 3 places is held 14m by root@";
+        assert!(line.starts_with(start), "{line}");
+        let waiting = Message::Waiting {
+            queued: queued.clone(),
+            left: None,
+            places: 3,
+        };
+        let waited = Duration::from_secs(60);
+        for (text, start) in [
+            (waiting.text("gpu"), "waiting for \"gpu\""),
+            (
+                skipped(Skip::WaitOver { queued, waited }),
+                "skipped: waited 1m for \"gpu\" in vain",
+            ),
+        ] {
+            let start = format!("{start}: number 2 in line; one of 3 places is {one}");
+            assert!(text.starts_with(&start), "{text}");
+        }
+    }
+
+    #[test]
     fn a_line_at_a_terminal_begins_with_what_must_not_be_cut_off() {
         let queued = |held, place| Queued {
             held,
@@ -388,12 +446,12 @@ mod tests {
         };
         let left = Some(Duration::from_secs(588));
         assert_eq!(
-            waiting_line("backup", &queued(Some(held()), Some(1)), left),
+            waiting_line("backup", &queued(Some(held()), Some(1)), left, 1),
             "waiting for \"backup\": next in line, 9m48s left; \
              held 14m by root@web3 pid 4121 (./backup.sh), reason: nightly"
         );
         assert_eq!(
-            waiting_line("b\x07", &queued(None, None), None),
+            waiting_line("b\x07", &queued(None, None), None, 1),
             "waiting for \"b\\u{7}\": held by nobody just now"
         );
     }
@@ -439,7 +497,8 @@ mod tests {
             command: "\x1b[2J\nrm".into(),
             ..holder
         });
-        let text = Message::Skipped(Skip::Held(held)).text("a\x07b");
+        let skip = Skip::Held(held);
+        let text = Message::Skipped { skip, places: 1 }.text("a\x07b");
         assert!(!text.contains(char::is_control), "{text:?}");
     }
 }

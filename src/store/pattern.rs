@@ -77,6 +77,17 @@ impl Pattern {
     }
 }
 
+/// `text` as a pattern that it alone matches, here and in a Redis server.
+pub(crate) fn literal(text: &str) -> String {
+    text.chars().fold(String::new(), |mut pattern, c| {
+        if matches!(c, '*' | '?' | '[' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+        pattern
+    })
+}
+
 impl Piece {
     fn is_met_by(&self, c: char) -> bool {
         match self {
@@ -146,6 +157,15 @@ mod tests {
             assert_eq!(Pattern::new(pattern).matches(no), all, "{pattern} {no}");
         }
         assert!(Pattern::all().matches("anything"));
+    }
+
+    #[test]
+    fn a_literal_matches_itself_only_whatever_it_contains() {
+        assert_eq!(literal("task_lock:"), "task_lock:");
+        assert_eq!(literal("a*?[b]\\"), "a\\*\\?\\[b]\\\\");
+        let pattern = Pattern::new(&literal("a*[b-c]\\?"));
+        assert!(pattern.matches("a*[b-c]\\?"));
+        assert!(!pattern.matches("axb\\?"));
     }
 
     #[test]

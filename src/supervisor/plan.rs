@@ -28,6 +28,8 @@ pub struct Plan {
     pub max_runtime: Option<Duration>,
     /// The child shares our group and our terminal, whose signals the kernel delivers.
     pub shares_terminal: bool,
+    /// How many places of the lock it may choose from.
+    pub places: u32,
     /// The ids of the holders this run descends from.
     pub ancestors: Vec<String>,
 }

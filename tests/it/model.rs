@@ -123,6 +123,7 @@ fn plans() -> impl Strategy<Value = Plan> {
                 terms: Terms::new(Duration::from_secs(ttl), None, None),
                 unending,
                 wait,
+                places: 1,
                 reach_for: Duration::from_secs(5),
                 delay: Duration::from_millis(delay),
                 on_unavailable,

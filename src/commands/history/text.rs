@@ -35,7 +35,7 @@ pub(super) fn table(
     let others = table::width(HEADER, &rows(0));
     let room = terminal.size.columns.saturating_sub(others);
     let rows = rows(room.clamp(BAR_WIDTH.0, BAR_WIDTH.1));
-    lines.extend(table::lines(HEADER, &rows, terminal));
+    lines.extend(table::lines(HEADER, &rows, HEADER.len(), terminal));
     if history.skips > 0 {
         let since = format!("{} skipped since", history.skips);
         lines.push(paint(&since, Look::Notable, terminal.colour));

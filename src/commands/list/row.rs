@@ -15,6 +15,9 @@ pub(super) const HEADER: [&str; 8] = [
     "NAME", "STATE", "HOLDER", "SINCE", "LEASE", "WAITING", "LAST RUN", "SKIPS",
 ];
 
+/// How many of them are shown on the narrowest terminal: up to `SINCE`.
+pub(super) const WANTED: usize = 4;
+
 /// A row, and the name it is sorted by.
 #[derive(Clone, Debug)]
 pub(super) struct Row {

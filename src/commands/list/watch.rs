@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sys::signal::{SigSet, Signal, raise};
 
-use super::row::{HEADER, Row};
+use super::row::{HEADER, Row, WANTED};
 use super::{cells, sorted};
 use crate::commands::interrupt;
 use crate::commands::table::{self, Look, paint};
@@ -122,7 +122,7 @@ impl View {
             self.rows.len()
         };
         let rows = cells(self.rows[..shown].to_vec());
-        lines.extend(table::lines(HEADER, &rows, terminal));
+        lines.extend(table::lines(HEADER, &rows, WANTED, terminal));
         if shown < self.rows.len() {
             let more = format!("and {} more", self.rows.len() - shown);
             lines.push(cut(&more, columns));

@@ -102,14 +102,7 @@ impl Spent {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn moment(wall_ms: u64, boot_ms: i64, boot_id: &str) -> Moment {
-        Moment {
-            wall_ms,
-            boot_ms,
-            boot_id: boot_id.to_owned(),
-        }
-    }
+    use crate::store::local::record::moment;
 
     #[test]
     fn a_lease_ends_by_the_boot_clock_and_with_the_boot() {

@@ -42,6 +42,16 @@ pub(super) struct Moment {
     pub(super) boot_id: String,
 }
 
+/// One instant of the boot `boot_id`.
+#[cfg(test)]
+pub(super) fn moment(wall_ms: u64, boot_ms: i64, boot_id: &str) -> Moment {
+    Moment {
+        wall_ms,
+        boot_ms,
+        boot_id: boot_id.to_owned(),
+    }
+}
+
 impl Moment {
     /// The current instant.
     pub(super) fn now() -> Moment {
@@ -355,14 +365,6 @@ fn signed(ms: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn moment(wall_ms: u64, boot_ms: i64, boot_id: &str) -> Moment {
-        Moment {
-            wall_ms,
-            boot_ms,
-            boot_id: boot_id.to_owned(),
-        }
-    }
 
     #[test]
     fn an_age_survives_a_step_of_the_wall_clock_and_a_reboot() {

@@ -15,7 +15,7 @@ use super::eval::{self, Eval};
 use super::link::Line;
 use super::script::INSPECT;
 use super::{Limit, RedisStore, Script, failure, wire};
-use crate::store::pattern::Pattern;
+use crate::store::pattern::{Pattern, literal};
 use crate::store::{LockName, Status, StoreError};
 
 use std::time::Duration;
@@ -174,28 +174,5 @@ impl RedisStore {
             });
         }
         Ok(statuses)
-    }
-}
-
-/// `text` in a pattern of the server's that means itself.
-fn literal(text: &str) -> String {
-    let mut literal = String::new();
-    for c in text.chars() {
-        if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
-            literal.push('\\');
-        }
-        literal.push(c);
-    }
-    literal
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_means_itself_in_a_pattern() {
-        assert_eq!(literal("task_lock:"), "task_lock:");
-        assert_eq!(literal("a*?[b]\\"), "a\\*\\?\\[b\\]\\\\");
     }
 }

@@ -1,6 +1,8 @@
 //! Which commands a user needs under access control lists. Tests hold the lists
 //! to the scripts and to the requests of this module.
 
+use crate::store::pattern::literal;
+
 /// What the scripts call, in the words of `ACL SETUSER`.
 pub(crate) const IN_SCRIPTS: [&str; 18] = [
     "cluster|keyslot",
@@ -54,17 +56,6 @@ pub(crate) fn rule(user: Option<&str>, key_prefix: &str) -> String {
         "ACL SETUSER {who} {keys} {state} {channels} {}",
         commands.join(" ")
     )
-}
-
-/// `text` as a pattern that matches itself.
-pub(crate) fn literal(text: &str) -> String {
-    text.chars().fold(String::new(), |mut pattern, c| {
-        if "*?[]\\^".contains(c) {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-        pattern
-    })
 }
 
 /// A word of redis-cli's.

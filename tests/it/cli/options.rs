@@ -1,6 +1,6 @@
 //! Each option of a run in each of its forms.
 
-use super::Site;
+use super::{Site, refused};
 use crate::support::redis::Server;
 use crate::support::tasklock::Tasklock;
 use crate::support::tls::Certificates;
@@ -203,4 +203,50 @@ fn of_a_repeated_option_the_last_counts() {
         .args(["-E", "9", "-E", "8", "-n", "-n", "-q", "-q"]);
     let (_running, _gate) = site.hold(site.job());
     run.arg("true").run().expect_code(8).expect_silent();
+}
+
+/// A hundred years are the limit, in each option and at each store.
+#[test]
+fn the_longest_durations_overflow_nowhere() {
+    const LONGEST: &str = "36600d";
+    let (site, server) = (Site::new(), Server::start());
+    for url in [site.url(), server.url()] {
+        let job = || Tasklock::named("job", &url);
+        let options = [
+            "--ttl",
+            "--wait",
+            "--min-hold",
+            "--once-per",
+            "--max-runtime",
+        ];
+        let run = options
+            .iter()
+            .fold(job(), |run, option| run.args([option, LONGEST]));
+        // A second round of refreshes comes with it.
+        let run = run.args(["--kill-after", "300d", "--store-timeout", "300d", "-vv"]);
+        let (mut running, mut gate) = site.hold(run);
+        running.wait_for_stderr("refreshed");
+        let held = Tasklock::new().args(["status", "job"]).url(&url).run();
+        held.expect_code(75);
+        gate.open();
+        let finished = running.wait();
+        finished
+            .expect_code(0)
+            .expect_stderr("released \"job\" after ");
+        let skipped = job().arg("true").run();
+        skipped.expect_code(75);
+        skipped.expect_stderr("is cooling down for another 36599d23h");
+        let again = job().args(["--once-per", LONGEST, "true"]).run();
+        again.expect_code(75).expect_stderr("(--once-per)");
+        let acquire = Tasklock::new().args(["acquire", "other", "--ttl", LONGEST]);
+        let acquired = acquire.url(&url).run();
+        acquired.expect_code(0).expect_silent();
+        for option in options {
+            let beyond = job().args([option, "36601d", "true"]).run();
+            refused(&beyond, 64, &[option, "too long: the limit is 100 years"]);
+        }
+        for file in ["gate", "up"] {
+            std::fs::remove_file(site.work.file(file)).unwrap();
+        }
+    }
 }

@@ -312,7 +312,6 @@ fn missing_words_are_asked_for() {
         &["missing --name NAME: "],
     );
     refused(&run(&["statos", "x"]), 64, &[" doctor) as the first word"]);
-    refused(&run(&["-q", "status", "x"]), 64, &["as the first word"]);
     refused(
         &run(&["status"]),
         64,

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use super::Site;
+use super::{Site, refused};
 use crate::support::tasklock::Tasklock;
 
 fn job() -> Tasklock {
@@ -209,11 +209,30 @@ fn variables_with_wrong_values_are_refused_by_name() {
             "xml",
             "TASKLOCK_LOG_FORMAT: \"xml\" is not one of text, json",
         ),
+        (
+            "QUIET",
+            "maybe",
+            "TASKLOCK_QUIET: \"maybe\" is neither yes nor no: give 1 or 0, yes or no",
+        ),
     ] {
         let run = site.job().env(&format!("TASKLOCK_{name}"), value);
         site.refuses(run, 78, &[fragment]);
     }
-    for name in ["TTL", "STORE_TIMEOUT", "KEY_PREFIX", "LOG_FORMAT", "HOLDER"] {
+    let acquire = Tasklock::new().args(["acquire", "job", "--ttl", "9", "--url", &site.url()]);
+    let acquire = acquire.env("TASKLOCK_QUIET", "2").run();
+    refused(
+        &acquire,
+        78,
+        &["TASKLOCK_QUIET: \"2\" is neither yes nor no"],
+    );
+    for name in [
+        "TTL",
+        "STORE_TIMEOUT",
+        "KEY_PREFIX",
+        "LOG_FORMAT",
+        "HOLDER",
+        "QUIET",
+    ] {
         let variable = format!("TASKLOCK_{name}");
         let value = OsString::from_vec(b"secret\xff".to_vec());
         // A path may hold any bytes, and is not to be blamed.

@@ -71,7 +71,15 @@ fn quiet_hides_that_a_run_was_skipped() {
         let finished = site.job().args([quiet, "true"]).run();
         finished.expect_code(75).expect_silent();
     }
-    for (value, silent) in [("1", true), ("yes", true), ("0", false), ("", false)] {
+    for (value, silent) in [
+        ("1", true),
+        ("yes", true),
+        ("On", true),
+        ("0", false),
+        ("OFF", false),
+        ("", false),
+        (" ", false),
+    ] {
         let run = site.job().env("TASKLOCK_QUIET", value).arg("true").run();
         run.expect_code(75);
         assert_eq!(run.stderr.is_empty(), silent, "{value:?}: {run}");

@@ -219,3 +219,28 @@ fn a_place_has_its_number_in_the_environment_and_in_the_report() {
             .expect_stderr("skipped: \"job\" is held by ");
     });
 }
+
+#[test]
+fn whoever_finds_all_places_taken_is_told_how_many_there_are() {
+    on_both_stores(|site, job| {
+        let two = || job().args(["--slots", "2"]);
+        let (_first, _gate) = site.hold(two());
+        let other = Site::new();
+        let (_second, _other_gate) = other.hold(two());
+        let tried = two().arg("true").run();
+        tried.expect_code(75);
+        tried.expect_stderr("skipped: all 2 places of \"job\" are taken, one is held by ");
+        let waited = two().args(["--wait", "100ms", "true"]).run();
+        waited.expect_code(75);
+        for line in waited.stderr.lines() {
+            assert!(
+                line.contains("next in line; one of 2 places is held by "),
+                "{waited}"
+            );
+        }
+        // Who wants the first place alone meets one holder.
+        let one = job().arg("true").run();
+        one.expect_code(75)
+            .expect_stderr("skipped: \"job\" is held by ");
+    });
+}

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use super::{NOBODY, Site, TASKLOCK};
+use super::{NOBODY, Site, TASKLOCK, refused};
 use crate::support::running::Finished;
 use crate::support::tasklock::Tasklock;
 
@@ -33,6 +33,36 @@ fn after_a_name_a_subcommand_s_word_is_a_command() {
         let finished = run.args(["status", "-c", "echo the program"]).run();
         finished.expect_code(0).expect_stdout("the program\n");
     }
+}
+
+#[test]
+fn a_subcommand_behind_its_options_is_told_where_it_belongs() {
+    let run = |words: &[&str]| Tasklock::new().args(words.iter().copied()).run();
+    for (words, subcommand) in [
+        (&["--url", "redis://:secret@h", "status", "x"][..], "status"),
+        (&["-qu", NOBODY, "unlock", "x"], "unlock"),
+        (&["--key-prefix=a:", "list"], "list"),
+        (&["-v", "check", "x"], "check"),
+        (&["--json", "status", "x"], "status"),
+        (&["--name", "x", "--max-age", "1d", "status"], "status"),
+    ] {
+        let line = format!(
+            "a subcommand comes before its options: write tasklock {subcommand} [OPTIONS] ("
+        );
+        refused(&run(words), 64, &[&line]);
+    }
+    // What is asked for as a command may be one that is not there.
+    let site = Site::new();
+    let finished = site.job().env("PATH", "/nonexistent").arg("status").run();
+    let hint = "(/nonexistent); the subcommand would come first: tasklock status --name NAME\n";
+    refused(
+        &finished,
+        127,
+        &["cannot run status: not found in PATH ", hint],
+    );
+    // An option that no subcommand has is told by its name.
+    let finished = run(&["status", "x", "--frob", "check"]);
+    refused(&finished, 64, &["unexpected argument '--frob'"]);
 }
 
 #[test]

@@ -74,12 +74,18 @@ impl Check {
 
     /// What people are told of an answer.
     fn told(&self, answer: Acquire) -> Result<(), String> {
+        let (left, places) = (None, 2);
+        let skipped = |skip| Message::Skipped { skip, places };
         let message = match answer {
-            Acquire::Held(held) => Message::Skipped(Skip::Held(held)),
-            Acquire::Queued(queued) => Message::Waiting { queued, left: None },
-            Acquire::Reserved { first } => Message::Skipped(Skip::Reserved(first)),
-            Acquire::CoolingDown { remaining } => Message::Skipped(Skip::CoolingDown(remaining)),
-            Acquire::Done(done) => Message::Skipped(Skip::AlreadyDone(done)),
+            Acquire::Held(held) => skipped(Skip::Held(held)),
+            Acquire::Queued(queued) => Message::Waiting {
+                queued,
+                left,
+                places,
+            },
+            Acquire::Reserved { first } => skipped(Skip::Reserved(first)),
+            Acquire::CoolingDown { remaining } => skipped(Skip::CoolingDown(remaining)),
+            Acquire::Done(done) => skipped(Skip::AlreadyDone(done)),
             Acquire::Granted(_) | Acquire::Withdrawn => return Ok(()),
         };
         // As data it needs no words, but must not panic either.

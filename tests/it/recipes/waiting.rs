@@ -129,7 +129,9 @@ fn four_deploy_and_the_fifth_waits_for_one_of_them() {
     let four = site.start_all(4, &script);
     site.wait_for_lines(4, "slots");
     let mut fifth = site.shell("bash", &script).start();
-    fifth.wait_for_stderr("waiting for \"deploy\" for at most 30m: next in line; held by ");
+    fifth.wait_for_stderr(
+        "waiting for \"deploy\" for at most 30m: next in line; one of 4 places is held by ",
+    );
     let status = site.program(["tasklock", "status", "deploy"]).run();
     status.expect_code(75);
     assert_eq!(status.stdout.lines().count(), 6, "{status}");

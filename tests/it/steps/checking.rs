@@ -52,6 +52,31 @@ fn a_prefix_and_a_file_with_a_relative_name_reach_the_command() {
 }
 
 #[test]
+fn a_prefix_of_nothing_or_blanks_reaches_the_command_and_the_runs_inside_it() {
+    for prefix in ["", " "] {
+        let site = Site::redis();
+        let config = format!("{TASKLOCK} config | grep key-prefix");
+        let script = format!("{TASKLOCK} check && {TASKLOCK} --name inner true && {config}");
+        let run = Tasklock::named("job", &site.url)
+            .args(["--key-prefix", prefix])
+            .env("TASKLOCK_KEY_PREFIX", "inherited:")
+            .sh(&script)
+            .run();
+        run.expect_code(0).expect_silent();
+        let shown = format!("key-prefix = \"{prefix}\"");
+        assert!(run.stdout.starts_with(&shown), "{run}");
+        assert!(run.stdout.ends_with("# TASKLOCK_KEY_PREFIX\n"), "{run}");
+        for name in ["job", "inner"] {
+            let key = format!("{{{prefix}{name}}}:st");
+            assert_eq!(site.server().number(&["EXISTS", &key]), 1, "{key}: {run}");
+        }
+        for elsewhere in ["{inherited:inner}:st", "{task_lock:inner}:st"] {
+            assert_eq!(site.server().number(&["EXISTS", elsewhere]), 0, "{run}");
+        }
+    }
+}
+
+#[test]
 fn several_urls_reach_the_command() {
     let servers = [Server::start(), Server::start(), Server::start()];
     let urls = servers.each_ref().map(Server::url).join(" ");

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use super::server::ask;
 use crate::commands::doctor::facts::{Leftovers, Seen};
 use crate::config::Doctor;
+use crate::store::pattern::literal;
+use crate::store::redis::RedisStore;
 use crate::store::redis::probe::{Answer, Probe};
-use crate::store::redis::{RedisStore, rights};
 use crate::store::{LockName, Status, Store};
 
 /// How long the keys are walked over: enough for a million of them nearby.
@@ -24,7 +25,7 @@ const REST_MS: &str = "2592000000";
 /// that nobody needs any more the time that a release would have given them.
 pub(super) fn find(probe: &mut Probe, doctor: &Doctor) -> Seen<Leftovers> {
     let prefix = format!("{{{}", doctor.lock.key_prefix);
-    let pattern = format!("{}*}}:st", rights::literal(&prefix));
+    let pattern = format!("{}*}}:st", literal(&prefix));
     let deadline = Instant::now() + if doctor.fix { FIX_MAX } else { WALK_MAX };
     let server = Arc::clone(probe.server());
     let mut store = RedisStore::new(server, doctor.lock.key_prefix.clone());
