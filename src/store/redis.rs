@@ -64,6 +64,7 @@ pub(crate) mod rights;
 mod script;
 mod sentinel;
 pub(crate) mod tls;
+mod walk;
 mod wire;
 
 use std::fmt;
