@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::message::{Level, Message};
+use crate::message::{Level, Message, json_line};
 
 /// `--log-format`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Log {
         line.insert("name".to_owned(), json!(self.name));
         line.extend(fields);
         line.insert("message".to_owned(), json!(text));
-        self.write(Value::Object(line).to_string());
+        self.write(json_line(&Value::Object(line)));
     }
 
     fn write(&self, line: String) {

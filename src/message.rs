@@ -6,7 +6,9 @@ mod quote;
 mod text;
 
 pub use json::skip_word;
-pub use quote::{escape, has_password, hide_quoted_urls, hide_urls, mask_url, plain, show_path};
+pub use quote::{
+    escape, has_password, hide_quoted_urls, hide_urls, json_line, mask_url, plain, show_path,
+};
 pub use text::{held_text, held_text_at, waiting_line, who_and_what};
 
 use std::time::Duration;

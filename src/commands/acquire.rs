@@ -26,7 +26,7 @@ use crate::inbox::{Inbox, Incoming, Post};
 use crate::keeper::Timeouts;
 use crate::lease::Lease;
 use crate::log::Log;
-use crate::message::{Message, escape, plain};
+use crate::message::{Message, escape, json_line, plain};
 use crate::output;
 use crate::pursuit::{Pursuit, ancestors};
 use crate::signals::{Signal, Signals};
@@ -240,7 +240,7 @@ impl Work<'_> {
                 object.insert("fence".to_owned(), json!(fence));
                 object.insert("slot".to_owned(), json!(slot));
                 deadline.put_in(&mut object);
-                Value::Object(object).to_string()
+                json_line(&Value::Object(object))
             }
         }
     }

@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use crate::config::History;
 use crate::exit::{Code, Ending};
+use crate::message::json_line;
 use crate::output;
 use crate::terminal;
 use crate::wall::Wall;
@@ -27,7 +28,7 @@ pub fn history(settings: &History) -> Result<Ending> {
     }
     let (name, wall) = (name.as_str(), Wall::here());
     let lines = if settings.json {
-        vec![json::object(name, &history, &wall).to_string()]
+        vec![json_line(&json::object(name, &history, &wall))]
     } else {
         match terminal::on_stdout() {
             Some(terminal) => text::table(name, &history, &wall, &terminal),

@@ -12,6 +12,7 @@ use anyhow::Result;
 use super::{json, table};
 use crate::config::{ConfigError, List, Listing};
 use crate::exit::{Code, Ending};
+use crate::message::json_line;
 use crate::output::{Output, Reader, lines};
 use crate::store::pattern::Pattern;
 use crate::store::{LockName, Status, Store, StoreError};
@@ -52,7 +53,7 @@ pub fn list(settings: &List) -> Result<Ending> {
             })?;
         }
         (Listing::Json, _) => stream(settings, None, |name, status| {
-            json::lock(name.as_str(), status, &wall).to_string()
+            json_line(&json::lock(name.as_str(), status, &wall))
         })?,
         (Listing::Prometheus, _) => {
             let mut samples = Vec::new();

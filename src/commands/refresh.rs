@@ -11,6 +11,7 @@ use crate::clock::{self, Tick};
 use crate::config::{Form, Refresh};
 use crate::exit::{Code, Ending};
 use crate::lease::{Lease, Terms};
+use crate::message::json_line;
 use crate::output;
 use crate::store::{Checked, Tenure};
 
@@ -53,7 +54,7 @@ fn text(refresh: &Refresh, deadline: Deadline) -> String {
             let name = refresh.owned.lock.name.as_str();
             object.insert("name".to_owned(), json!(name));
             deadline.put_in(&mut object);
-            Value::Object(object).to_string()
+            json_line(&Value::Object(object))
         }
     }
 }

@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::{json, state};
 use crate::config::{Place, Status, View};
 use crate::exit::{Code, Ending};
+use crate::message::json_line;
 use crate::output;
 use crate::terminal::{self, Colour};
 use crate::wall::Wall;
@@ -34,7 +35,7 @@ pub fn status(settings: &Status) -> Result<Ending> {
                 }
                 vec![probe.line]
             }
-            View::Json => vec![json::lock(name, &status, &wall).to_string()],
+            View::Json => vec![json_line(&json::lock(name, &status, &wall))],
             View::Text => text::lines(name, &status, &wall, colour),
         };
         output::lines(&lines);

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 /// Text of others without the control characters that could steer a terminal.
 #[must_use]
 pub fn escape(text: &str) -> String {
@@ -11,6 +13,21 @@ pub fn escape(text: &str) -> String {
             safe.extend(c.escape_default())
         } else {
             safe.push(c)
+        }
+    }
+    safe
+}
+
+/// JSON on one line, which has no control characters as they are: JSON itself would let some
+/// pass that steer a terminal as well as an escape does (U+009B).
+#[must_use]
+pub fn json_line(value: &Value) -> String {
+    let mut safe = String::new();
+    for c in value.to_string().chars() {
+        if c.is_control() {
+            safe.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            safe.push(c);
         }
     }
     safe
@@ -144,6 +161,15 @@ mod tests {
             assert_eq!(mask_url(url), masked);
             assert_eq!(has_password(url), secret, "{url}");
         }
+    }
+
+    #[test]
+    fn json_stays_what_it_is_without_any_control_character() {
+        let text = "a\u{1b}[2J\n\u{7f}\u{85}\u{9b}2Jü";
+        let value = serde_json::json!({"who": text, "\u{9b}": 1});
+        let line = json_line(&value);
+        assert!(!line.contains(char::is_control), "{line:?}");
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), value);
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub(crate) mod rights;
 mod script;
 mod sentinel;
 pub(crate) mod tls;
+mod walk;
 mod wire;
 
 use std::fmt;
@@ -317,7 +318,7 @@ impl RedisStore {
         if let Some((key, what)) = answer::refused_key(&value) {
             return Err(StoreError::new(
                 StoreErrorKind::Misconfigured,
-                format!("the key {key:?} on {server} {what}"),
+                format!("the key {:?} on {server} {what}", answer::shown(&key)),
             ));
         }
         Words::new(value).and_then(read).ok_or_else(|| {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::finding::{Finding, Level};
 use crate::exit::Ending;
-use crate::message::escape;
+use crate::message::{escape, json_line};
 use crate::output;
 
 /// The width of the words `warning` and `min-replicas`, with a gap.
@@ -58,7 +58,8 @@ pub(super) fn json(store: &str, findings: &[Finding], ending: Ending) {
         Ending::Code(code) => Some(code),
         Ending::Signal(_) => None,
     };
-    output::line(&json!({"store": store, "exit": code, "checks": checks}).to_string());
+    let object = json!({"store": store, "exit": code, "checks": checks});
+    output::line(&json_line(&object));
 }
 
 fn check(finding: &Finding) -> Value {

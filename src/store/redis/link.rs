@@ -169,7 +169,8 @@ impl Line {
         self.on_connection(deadline, |connection| connection.exchange(packed, deadline))
     }
 
-    /// The same for as many as `count` says.
+    /// The same for as many as `count` says, but only the first ones if all together are longer
+    /// than one answer may be.
     pub(super) fn exchange_all(
         &mut self,
         packed: &[u8],

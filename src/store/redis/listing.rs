@@ -14,14 +14,12 @@ use super::answer;
 use super::eval::{self, Eval};
 use super::link::Line;
 use super::script::INSPECT;
+use super::walk::{Astray, KEYS_PER_PAGE, Walk};
 use super::{Limit, RedisStore, Script, failure, wire};
 use crate::store::pattern::{Pattern, literal};
-use crate::store::{LockName, Status, StoreError};
+use crate::store::{LockName, Status, StoreError, StoreErrorKind};
 
 use std::time::Duration;
-
-/// How many keys a server looks at for one page: some 100 µs of its time.
-const KEYS_PER_PAGE: &str = "1000";
 
 /// A lock that was found, and by which of its keys: the lock itself or its state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,20 +37,24 @@ impl RedisStore {
         timeout: Duration,
     ) -> Result<(), StoreError> {
         for mut line in self.lines(timeout)? {
-            let mut cursor = None;
+            let mut walk = Walk::new();
             loop {
-                let (found, next) = self.page(&mut line, cursor, pattern, timeout)?;
+                let (found, on) = self.page(&mut line, &mut walk, pattern, timeout)?;
                 let asked: Vec<_> = found.iter().map(|it| (&it.name, Some(it.by))).collect();
-                let statuses = self.look_at(&mut line, &asked, timeout)?;
-                for (found, status) in found.iter().zip(statuses) {
-                    if let Some(status) = status
-                        && tell(&found.name, &status).is_break()
-                    {
-                        return Ok(());
+                let mut asked = &asked[..];
+                while !asked.is_empty() {
+                    let statuses = self.look_at(&mut line, asked, timeout)?;
+                    let (seen, rest) = asked.split_at(statuses.len());
+                    for ((name, _), status) in seen.iter().zip(statuses) {
+                        if let Some(status) = status
+                            && tell(name, &status).is_break()
+                        {
+                            return Ok(());
+                        }
                     }
+                    asked = rest;
                 }
-                cursor = next;
-                if cursor.is_none() {
+                if on.is_break() {
                     break;
                 }
             }
@@ -68,16 +70,16 @@ impl RedisStore {
         lines.map_err(|fault| failure::of_fault(server, fault, timeout))
     }
 
-    /// The locks of the page at `cursor` (None: the first), and the next one.
+    /// The locks of the next page of `walk`, and whether there is another one.
     pub(super) fn page(
         &self,
         line: &mut Line,
-        cursor: Option<String>,
+        walk: &mut Walk,
         pattern: &Pattern,
         timeout: Duration,
-    ) -> Result<(Vec<Found>, Option<String>), StoreError> {
+    ) -> Result<(Vec<Found>, ControlFlow<()>), StoreError> {
         let mut scan = redis::cmd("SCAN");
-        scan.arg(cursor.as_deref().unwrap_or("0"));
+        scan.arg(walk.cursor());
         scan.arg("MATCH")
             .arg(format!("*{}*", literal(&self.key_prefix)));
         scan.arg("COUNT").arg(KEYS_PER_PAGE);
@@ -116,7 +118,15 @@ impl RedisStore {
             lock.by == "state" || !seen.contains(&state)
         });
         let cursor = String::from_utf8_lossy(&cursor).into_owned();
-        Ok((found, Some(cursor).filter(|cursor| cursor != "0")))
+        let on = walk.go_on(cursor).map_err(|astray| {
+            let how = match astray {
+                Astray::Circle => "leads the walk over its keys in a circle",
+                Astray::Endless => "has no end of keys",
+            };
+            let text = format!("{server} {how} (SCAN): is a proxy before several servers?");
+            StoreError::new(StoreErrorKind::Misconfigured, text)
+        })?;
+        Ok((found, on))
     }
 
     /// Which lock has this key.
@@ -129,8 +139,9 @@ impl RedisStore {
         Some(Found { name, by })
     }
 
-    /// Looks at several locks at once. Of one that was found by a key, None if that
-    /// does not stand for a lock, or no longer, or another key does.
+    /// Looks at several locks at once, but only at the first ones if all are too much for one
+    /// answer. Of one that was found by a key, None if that does not stand for a lock, or no
+    /// longer, or another key does.
     pub(super) fn look_at(
         &mut self,
         line: &mut Line,

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::answer::{self, Words};
 use super::script::{QUORUM_ACQUIRE, QUORUM_CONFIRM, QUORUM_MARK, QUORUM_REFRESH, QUORUM_UNDO};
+use super::walk::Walk;
 use super::{Limit, RedisStore, Script, Server, details, millis, once_key, per_millis};
 use crate::store::past::History;
 use crate::store::pattern::Pattern;
@@ -352,12 +353,11 @@ impl Node {
         timeout: Duration,
     ) -> Result<(), StoreError> {
         for mut line in self.store.lines(timeout)? {
-            let mut cursor = None;
+            let mut walk = Walk::new();
             loop {
-                let (found, next) = self.store.page(&mut line, cursor, pattern, timeout)?;
+                let (found, on) = self.store.page(&mut line, &mut walk, pattern, timeout)?;
                 names.extend(found.into_iter().map(|found| found.name));
-                cursor = next;
-                if cursor.is_none() {
+                if on.is_break() {
                     break;
                 }
             }
@@ -374,8 +374,12 @@ impl Node {
         let mut statuses = Vec::new();
         for mut line in self.store.lines(timeout)? {
             let asked: Vec<_> = names.iter().map(|name| (name, None)).collect();
-            let seen = self.store.look_at(&mut line, &asked, timeout)?;
-            statuses.extend(seen.into_iter().map(Option::unwrap_or_default));
+            let mut asked = &asked[..];
+            while !asked.is_empty() {
+                let seen = self.store.look_at(&mut line, asked, timeout)?;
+                asked = &asked[seen.len()..];
+                statuses.extend(seen.into_iter().map(Option::unwrap_or_default));
+            }
         }
         Ok(statuses)
     }

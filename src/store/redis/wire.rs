@@ -188,7 +188,8 @@ impl Connection {
         })
     }
 
-    /// The same for as many as `count` says.
+    /// The same for as many as `count` says, but only the first ones if all together are longer
+    /// than one answer may be.
     pub(super) fn exchange_all(
         &mut self,
         packed: &[u8],
@@ -196,7 +197,18 @@ impl Connection {
         deadline: Instant,
     ) -> Result<Vec<Value>, Fault> {
         self.request(packed, deadline, |connection| {
-            (0..count).map(|_| connection.answer()).collect()
+            let mut room = Room::default();
+            let mut values = Vec::new();
+            while values.len() < count {
+                match connection.answer_within(&mut room) {
+                    Err(_) if room.is_used_up() && !values.is_empty() => {
+                        connection.has_more = true;
+                        break;
+                    }
+                    answer => values.push(answer?),
+                }
+            }
+            Ok(values)
         })
     }
 
@@ -224,7 +236,7 @@ impl Connection {
         };
         awaited.begin(&self.stream);
         let result = answers(self);
-        self.has_more = awaited.end();
+        self.has_more |= awaited.end();
         result
     }
 
@@ -327,10 +339,13 @@ impl Connection {
     }
 
     fn answer(&mut self) -> Result<Value, Fault> {
+        self.answer_within(&mut Room::default())
+    }
+
+    fn answer_within(&mut self, room: &mut Room) -> Result<Value, Fault> {
         let mut source = Source {
             stream: &mut self.stream,
-            room: ANSWER_MAX,
-            lines: LINES_MAX,
+            room,
             fault: None,
         };
         let parsed = self.parser.parse_value(&mut source);
@@ -355,18 +370,38 @@ pub(super) fn error_text(error: &redis::ServerError) -> String {
     }
 }
 
+/// How much more is read.
+struct Room {
+    bytes: usize,
+    lines: usize,
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        Room {
+            bytes: ANSWER_MAX,
+            lines: LINES_MAX,
+        }
+    }
+}
+
+impl Room {
+    fn is_used_up(&self) -> bool {
+        self.bytes == 0 || self.lines == 0
+    }
+}
+
 /// What one answer is read from; remembers what went wrong below the parser.
 struct Source<'a> {
     stream: &'a mut Stream,
-    room: usize,
-    lines: usize,
+    room: &'a mut Room,
     fault: Option<Fault>,
 }
 
 impl Read for Source<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let room = buffer.len().min(self.room);
-        if room == 0 || self.lines == 0 {
+        let room = buffer.len().min(self.room.bytes);
+        if room == 0 || self.room.is_used_up() {
             // No fault of the connection: an answer that long is not one of ours.
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -377,8 +412,8 @@ impl Read for Source<'_> {
             }
             Ok(count) => {
                 let ends = buffer[..count].iter().filter(|byte| **byte == b'\n');
-                self.room -= count;
-                self.lines = self.lines.saturating_sub(ends.count());
+                self.room.bytes -= count;
+                self.room.lines = self.room.lines.saturating_sub(ends.count());
                 Ok(count)
             }
             Err(error) => {

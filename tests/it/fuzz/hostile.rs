@@ -44,6 +44,14 @@ pub(super) enum Then {
     Repeat,
 }
 
+/// How some of the requests are answered, one after the other, the last reply again and again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Rule {
+    /// The first word of these requests. Empty: any.
+    pub(super) command: String,
+    pub(super) replies: Vec<Reply>,
+}
+
 /// Such a server; its threads end with the clients, or with the test process.
 pub(super) struct Hostile {
     port: u16,
@@ -55,6 +63,15 @@ impl Hostile {
     /// The first request is answered with the first reply, and what comes after the last one with
     /// that one.
     pub(super) fn start(replies: &[Reply]) -> Hostile {
+        Hostile::by_rules(&[Rule {
+            command: String::new(),
+            replies: replies.to_vec(),
+        }])
+    }
+
+    /// Each request is answered by the first rule that is about it, or else as an honest server
+    /// would, where nobody has the lock.
+    pub(super) fn by_rules(rules: &[Rule]) -> Hostile {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let hostile = Hostile {
             port: listener.local_addr().unwrap().port(),
@@ -62,8 +79,10 @@ impl Hostile {
             done: Arc::default(),
         };
         let turn = Arc::new(Turn {
-            replies: replies.to_vec(),
-            next: AtomicUsize::new(0),
+            rules: rules
+                .iter()
+                .map(|rule| (rule.clone(), AtomicUsize::new(0)))
+                .collect(),
             port: format!("{:05}", hostile.port),
             granted: Arc::clone(&hostile.granted),
         });
@@ -101,8 +120,8 @@ impl Drop for Hostile {
 }
 
 struct Turn {
-    replies: Vec<Reply>,
-    next: AtomicUsize,
+    /// With the number of the next reply.
+    rules: Vec<(Rule, AtomicUsize)>,
     port: String,
     granted: Arc<AtomicBool>,
 }
@@ -133,9 +152,14 @@ impl Turn {
     }
 
     fn answer(&self, stream: &mut TcpStream, request: &[String]) -> std::io::Result<()> {
-        let turn = self.next.fetch_add(1, Ordering::SeqCst);
-        let last = self.replies.len() - 1;
-        let (bytes, piece, then) = match &self.replies[turn.min(last)] {
+        let command = request.first().map(String::as_str).unwrap_or_default();
+        let is_about = |rule: &Rule| rule.command.is_empty() || rule.command == command;
+        let rule = self.rules.iter().find(|(rule, _)| is_about(rule));
+        let reply = rule.map_or(&Reply::Honest, |(rule, next)| {
+            let turn = next.fetch_add(1, Ordering::SeqCst);
+            &rule.replies[turn.min(rule.replies.len() - 1)]
+        });
+        let (bytes, piece, then) = match reply {
             Reply::Honest => (honest(request), 0, Then::Read),
             Reply::Bytes { bytes, piece, then } => (bytes.0.clone(), *piece, *then),
         };
@@ -169,7 +193,8 @@ impl Turn {
     }
 }
 
-/// Another one has the lock; Sentinel names us, and we are the master.
+/// Who looks finds the lock free, who asks for it that another one was faster; Sentinel names us,
+/// and we are the master.
 fn honest(request: &[String]) -> Vec<u8> {
     let words: Vec<&str> = request.iter().map(String::as_str).collect();
     let text = match words.as_slice() {
@@ -183,6 +208,22 @@ fn honest(request: &[String]) -> Vec<u8> {
         }
         ["SUBSCRIBE", ..] => "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n".to_owned(),
         ["WAIT", ..] => ":1\r\n".to_owned(),
+        ["EVAL", script, ..] if script.contains("'status'") => {
+            let place = "*3\r\n$1\r\n5\r\n$0\r\n\r\n$-1\r\n";
+            let counts = "$1\r\n0\r\n$1\r\n0\r\n$0\r\n\r\n";
+            format!("*7\r\n$6\r\nstatus\r\n{counts}*0\r\n*0\r\n{place}")
+        }
+        ["EVALSHA", ..] => "-NOSCRIPT No matching script.\r\n".to_owned(),
+        ["SCAN", ..] => {
+            "*2\r\n$1\r\n0\r\n*2\r\n$11\r\ntask_lock:a\r\n$16\r\n{task_lock:b}:st\r\n".to_owned()
+        }
+        ["INFO", ..] => "$11\r\nrole:master\r\n\r\n".to_owned(),
+        ["CONFIG", ..] => "*2\r\n$4\r\nsave\r\n$0\r\n\r\n".to_owned(),
+        ["TIME"] => "*2\r\n$10\r\n1790000000\r\n$1\r\n0\r\n".to_owned(),
+        ["PTTL", ..] => ":-1\r\n".to_owned(),
+        ["HMGET", ..] => "*3\r\n$-1\r\n$-1\r\n$-1\r\n".to_owned(),
+        ["GET", ..] => "$-1\r\n".to_owned(),
+        ["PING"] => "+PONG\r\n".to_owned(),
         ["EVAL", ..] => {
             let held = "*5\r\n$6\r\nholder\r\n$2\r\n{}\r\n$1\r\n5\r\n$1\r\n9\r\n$0\r\n\r\n";
             format!("*2\r\n$4\r\nheld\r\n{held}")

@@ -10,10 +10,12 @@ mod bytes;
 mod config_file;
 mod environment;
 mod hostile;
+mod looks;
 mod program;
 mod quorum;
 mod reply;
 mod stores;
+mod subcommands;
 mod urls;
 
 use std::fmt::Debug;

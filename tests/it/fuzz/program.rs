@@ -6,8 +6,8 @@ use proptest::prelude::Strategy;
 use proptest::sample::select;
 
 use super::bytes::Bytes;
-use super::hostile::{Hostile, Reply, Then};
-use super::reply::replies;
+use super::hostile::{Hostile, Reply, Rule, Then};
+use super::reply::{array, bulk, replies};
 use super::{SECRET, fuzz, without_secret};
 use crate::support::scratch::Scratch;
 use crate::support::tasklock::Tasklock;
@@ -64,6 +64,43 @@ fn an_answer_of_very_many_values_fits_into_the_memory() {
             .expect_code(78)
             .expect_stderr("is the port right?");
     }
+}
+
+#[test]
+fn a_list_of_locks_with_very_long_details_fits_into_the_memory() {
+    /// Less than the details of all of them take.
+    const MEMORY: &str = "--data=33554432";
+    const COUNT: usize = 18;
+    let names: Vec<String> = (0..COUNT)
+        .map(|it| bulk(&format!("task_lock:{it}")))
+        .collect();
+    let details = format!(r#"{{"who":"{}"}}"#, "x".repeat(2_000_000));
+    let who = array(&["holder", &details, "1", "1", ""].map(bulk));
+    let counts = ["status", "0", "0", ""].map(bulk).concat();
+    let status = format!(
+        "*7\r\n{counts}*0\r\n*0\r\n*3\r\n{}{}{who}",
+        bulk("5"),
+        bulk("")
+    );
+    let rule = |command: &str, text: String| Rule {
+        command: command.to_owned(),
+        replies: vec![Reply::Bytes {
+            bytes: Bytes::from(text),
+            piece: 0,
+            then: Then::Read,
+        }],
+    };
+    let hostile = Hostile::by_rules(&[
+        rule("SCAN", array(&[bulk("0"), array(&names)])),
+        rule("EVAL", status.clone()),
+        rule("EVALSHA", status),
+    ]);
+    let url = format!("redis://{}", hostile.place());
+    let it = Tasklock::new().under(["prlimit", MEMORY, "--"]);
+    let it = it.args(["list", "--json", "--store-timeout", "30s", "--url", &url]);
+    let done = it.run();
+    done.expect_code(0);
+    assert_eq!(done.stdout.lines().count(), COUNT);
 }
 
 /// One run of the program at a server that answers so.

@@ -6,8 +6,9 @@ use proptest::sample::select;
 
 use super::bytes::{Bytes, mutated, random};
 use super::hostile::{PORT, Reply, Then};
+use super::looks;
 
-const NUMBERS: &[&str] = &[
+pub(super) const NUMBERS: &[&str] = &[
     "0",
     "1",
     "-1",
@@ -88,20 +89,20 @@ const PLACES: &[&str] = &[
     "h",
 ];
 
-fn bulk(text: &str) -> String {
+pub(super) fn bulk(text: &str) -> String {
     format!("${}\r\n{text}\r\n", text.len())
 }
 
-fn array(parts: &[String]) -> String {
+pub(super) fn array(parts: &[String]) -> String {
     format!("*{}\r\n{}", parts.len(), parts.concat())
 }
 
-fn number() -> impl Strategy<Value = String> {
+pub(super) fn number() -> impl Strategy<Value = String> {
     select(NUMBERS).prop_map(bulk)
 }
 
 /// Who has the lock, more or less.
-fn who() -> BoxedStrategy<String> {
+pub(super) fn who() -> BoxedStrategy<String> {
     let details = prop_oneof![
         Just("{}".to_owned()),
         Just(
@@ -109,6 +110,7 @@ fn who() -> BoxedStrategy<String> {
                 .to_owned()
         ),
         "\\PC{0,20}",
+        looks::details(),
         Just("{\"who\":\"\u{1b}[2J\\n\",\"id\":\"\",\"pid\":4294967295}".to_owned()),
     ];
     let kind = select(&["holder", "recipe", "other"][..]);
@@ -170,18 +172,6 @@ fn script() -> BoxedStrategy<String> {
     let good = Just(array(
         &["granted", "1790000000000000", "1790000000000", "0"].map(bulk),
     ));
-    let status =
-        (number(), vec((number(), number(), who()), 0..4)).prop_map(|(waiting, places)| {
-            let places = places
-                .into_iter()
-                .map(|(fence, cools, who)| array(&[fence, cools, who]));
-            array(
-                &[bulk("status"), waiting]
-                    .into_iter()
-                    .chain(places)
-                    .collect::<Vec<_>>(),
-            )
-        });
     let unlocked = vec((select(&["asked", "freed", "recipe"][..]), who()), 0..4).prop_map(|all| {
         let all = all.into_iter().map(|(word, who)| array(&[bulk(word), who]));
         array(
@@ -191,7 +181,7 @@ fn script() -> BoxedStrategy<String> {
                 .collect::<Vec<_>>(),
         )
     });
-    prop_oneof![3 => any_words, 3 => granted, 2 => good, 2 => held, 2 => queued, 1 => status, 1 => unlocked]
+    prop_oneof![3 => any_words, 3 => granted, 2 => good, 2 => held, 2 => queued, 1 => looks::status(), 1 => unlocked]
     .boxed()
 }
 
@@ -322,7 +312,7 @@ fn text() -> BoxedStrategy<String> {
     .boxed()
 }
 
-fn bytes() -> BoxedStrategy<Bytes> {
+pub(super) fn bytes() -> BoxedStrategy<Bytes> {
     prop_oneof![
         5 => text().prop_map(Bytes::from),
         3 => mutated(text().prop_map(Bytes::from)),
@@ -336,7 +326,7 @@ fn bytes() -> BoxedStrategy<Bytes> {
     .boxed()
 }
 
-fn said(bytes: impl Strategy<Value = Bytes> + 'static) -> BoxedStrategy<Reply> {
+pub(super) fn said(bytes: impl Strategy<Value = Bytes> + 'static) -> BoxedStrategy<Reply> {
     let then = prop_oneof![
         6 => Just(Then::Read),
         2 => Just(Then::Close),

@@ -73,10 +73,10 @@ fn micros(duration: Duration) -> i64 {
 fn compare(first: &Look, last: Option<&Look>) -> Clock {
     let passed = |last: &Look| micros(last.at.since(first.at));
     let rate = last.filter(|last| passed(last) > 0).map(|last| {
-        let (server, ours) = (last.server - first.server, passed(last));
+        let (server, ours) = (last.server.saturating_sub(first.server), passed(last));
         let per_million = |part: i64| part as f64 * 1e6 / ours as f64;
         (
-            per_million(server - ours),
+            per_million(server.saturating_sub(ours)),
             per_million(first.error + last.error),
         )
     });
@@ -108,6 +108,18 @@ mod tests {
         let faster = clock.faster.unwrap();
         assert!((faster - 1_000.0).abs() < 0.01, "{faster}");
         assert!((clock.faster_error - 200.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_clock_that_leaps_from_end_to_end_is_fast() {
+        let (first, last) = (look(i64::MIN, 0, 0), look(i64::MAX, 0, 1000));
+        assert!(compare(&first, Some(&last)).faster.unwrap() > 1e12);
+        assert!(
+            compare(&last, Some(&look(i64::MIN, 0, 2000)))
+                .faster
+                .unwrap()
+                < -1e12
+        );
     }
 
     #[test]

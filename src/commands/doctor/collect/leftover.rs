@@ -37,6 +37,9 @@ pub(super) fn find(probe: &mut Probe, doctor: &Doctor) -> Seen<Leftovers> {
             return Err("SCAN gave no keys".to_owned());
         };
         for key in keys.list().iter().filter_map(Answer::text) {
+            if Instant::now() > deadline {
+                return Ok(found);
+            }
             found.states += 1;
             let name = key
                 .strip_prefix(&prefix)
@@ -57,9 +60,6 @@ pub(super) fn find(probe: &mut Probe, doctor: &Doctor) -> Seen<Leftovers> {
                     Ok(_) => found.mended += 1,
                     Err(why) => found.trouble = Some(why),
                 }
-            }
-            if Instant::now() > deadline {
-                return Ok(found);
             }
         }
         cursor = next.text().unwrap_or("0").to_owned();
