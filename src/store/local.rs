@@ -44,6 +44,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::footprint::Track;
 use crate::store::past::{HISTORY_MAX, History, PastOutcome};
 use crate::store::pattern::Pattern;
 use crate::store::{
@@ -292,6 +293,10 @@ impl Store for LocalStore {
 
     fn bell(&self) -> Option<BorrowedFd<'_>> {
         self.waits.last().and_then(Wait::bell)
+    }
+
+    fn track(&mut self, claim: &Claim) -> Option<Track<'_>> {
+        self.hold(claim)?.track()
     }
 
     fn refresh(

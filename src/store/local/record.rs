@@ -29,7 +29,7 @@ pub(super) const VERSION: u64 = 1;
 
 /// The longest line that is read, in bytes: a record is under 4 KiB, and a
 /// file filled by somebody else must not fill our memory.
-const LINE_MAX_BYTES: usize = 64 * 1024;
+pub(super) const LINE_MAX_BYTES: usize = 64 * 1024;
 
 /// One instant on the clocks of this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -286,10 +286,16 @@ pub(super) fn read<T: DeserializeOwned>(file: &File) -> io::Result<Content<T>> {
 /// Replaces what `file` holds by `content`. The line goes out in one write, the
 /// rest of a longer predecessor is cut off after it.
 pub(super) fn write<T: Serialize>(file: &File, content: &T) -> io::Result<()> {
-    let mut line = serde_json::to_vec(content)?;
-    line.push(b'\n');
+    let line = line(content)?;
     file.write_all_at(&line, 0)?;
     file.set_len(line.len() as u64)
+}
+
+/// The line that [`write()`] writes.
+pub(super) fn line<T: Serialize>(content: &T) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(content)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Reads what stands in `file`. None: nothing that can be understood.
