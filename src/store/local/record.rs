@@ -6,7 +6,8 @@
 //! the kernel's lock and the fence is only ever raised under it, so no decision
 //! of the store depends on an unlocked look being right.
 //!
-//! Unknown fields are kept. What was before stands in a file of its own ([`super::history`]).
+//! Unknown fields are kept, and what stands in further lines is cut off with each write;
+//! while a command runs, that is who it is ([`super::lock_file`]). What was before stands in a file of its own ([`super::history`]).
 //! The token itself never stands here, but its hash: others may read the file.
 
 use std::fs::{self, File};

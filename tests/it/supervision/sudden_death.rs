@@ -63,7 +63,9 @@ fn a_command_that_the_kernel_does_not_end_with_us_keeps_the_lock() {
     let child = bench.child();
     run.signal(Signal::SIGKILL);
     let pid = run.pid();
-    run.wait().expect_signal(Signal::SIGKILL);
+    // Kept: with it goes what the run left.
+    let finished = run.wait();
+    finished.expect_signal(Signal::SIGKILL);
     let refused = bench.tasklock().args(["--", "true"]).run();
     refused.expect_code(75);
     refused.expect_stderr(&format!("pid {pid}"));
