@@ -1,9 +1,9 @@
 //! What a command leaves behind as it starts: by that it is known when tasklock is gone.
 //!
 //! A lock that ends with our process ends too soon: the kernel frees it some
-//! milliseconds before it tells the command to die ([`crate::spawn`]), and does not
-//! tell one that has changed its user on execution. Whoever is next must find out
-//! whether the command is dead, and a pid alone is soon another's.
+//! milliseconds before it tells the command to die, and does not tell one that has
+//! changed its user. Whoever is next must find out whether the command is dead, and a
+//! pid alone is soon another's.
 
 use std::fs::{self, File};
 use std::io::Write;

@@ -411,8 +411,10 @@ impl<'a> LockFile<'a> {
         {
             return Ok(Refresh::Lost(Loss::FenceMoved));
         }
-        hold.write(&file)
-            .map_err(|error| self.failure("write", &error))?;
+        hold.write(&file).map_err(|error| StoreError {
+            kind: StoreErrorKind::Unavailable,
+            ..self.failure("write", &error)
+        })?;
         hold.file = file;
         Ok(Refresh::Retaken(hold.grant()))
     }
