@@ -20,6 +20,7 @@ use nix::unistd::{Pid, getpgid, getpgrp, getpid, tcgetpgrp, tcsetpgrp};
 
 use crate::cli;
 use crate::exit::{ChildStatus, StartError};
+use crate::footprint::Track;
 use crate::message::{escape, hide_urls, plain};
 use crate::signals::{self, Signal};
 use crate::spawn::{Program, environment_with, spawn};
@@ -36,6 +37,8 @@ pub struct Start<'a> {
     pub group: Group,
     /// What becomes of it when tasklock is killed.
     pub after_our_death: AfterOurDeath,
+    /// Where it puts who it is, if it is to die then.
+    pub track: Option<Track<'a>>,
     /// The signals that were blocked when we were started.
     pub mask: SigSet,
 }
@@ -87,11 +90,12 @@ impl Child {
             Err(_) => Vec::new(),
             Ok(_) => children(getpid()),
         };
-        let pid = spawn(&Program {
+        let pid = spawn(Program {
             command: start.command,
             environment: environment_with(&start.environment),
             own_group: start.group == Group::Own,
             dies_with_us: start.after_our_death == AfterOurDeath::Dies,
+            track: start.track,
             mask: start.mask,
         })
         .map_err(|error| explain(program, &error))?;

@@ -19,6 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock::{self, Tick};
+use crate::footprint::Track;
 use crate::inbox::Post;
 use crate::message::plain;
 use crate::store::target::Distance;
@@ -177,6 +178,12 @@ impl Keeper {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.worker.is_none()
+    }
+
+    /// Where a command that is started now is to put who it is ([`Store::track`]).
+    pub fn track(&mut self) -> Option<Track<'_>> {
+        let worker = self.worker.as_mut()?;
+        worker.store.track(&worker.claim)
     }
 
     /// What to listen for while we stand in line.

@@ -22,6 +22,7 @@ pub mod commands;
 pub mod config;
 pub mod duration;
 pub mod exit;
+pub mod footprint;
 pub mod identity;
 pub mod inbox;
 pub mod keeper;

@@ -6,6 +6,7 @@ use std::thread;
 
 use crate::clock::{self, Tick};
 use crate::config::Lock;
+use crate::footprint::Track;
 use crate::inbox::Post;
 use crate::keeper::{Keeper, Request, Timeouts};
 use crate::log::Log;
@@ -93,6 +94,11 @@ impl<'a> Pursuit<'a> {
     /// Takes note that an answer was read from the inbox.
     pub fn answered(&mut self) {
         self.keeper.answered();
+    }
+
+    /// Where a command that is started now is to put who it is.
+    pub fn track(&mut self) -> Option<Track<'_>> {
+        self.keeper.track()
     }
 
     /// What to listen for while we stand in line.

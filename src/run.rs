@@ -231,6 +231,7 @@ impl<'a> Work<'a> {
                 OnLost::Stop => AfterOurDeath::Dies,
                 OnLost::Continue => AfterOurDeath::Lives,
             },
+            track: self.pursuit.track(),
             mask: self.inbox.signals().original_mask(),
         };
         match Child::start(start) {

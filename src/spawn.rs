@@ -21,6 +21,8 @@ use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, getpid};
 
+use crate::footprint::Track;
+
 /// For the search through `PATH`, and some to spare; the arguments come on top,
 /// since those of a script without `#!` are copied there.
 const STACK_BYTES: usize = 128 * 1024;
@@ -36,6 +38,8 @@ pub(crate) struct Program<'a> {
     pub(crate) own_group: bool,
     /// It is killed when this thread ends.
     pub(crate) dies_with_us: bool,
+    /// Where it puts who it is, if it is to be killed then.
+    pub(crate) track: Option<Track<'a>>,
     /// The signals that it blocks.
     pub(crate) mask: SigSet,
 }
@@ -45,7 +49,7 @@ pub(crate) struct Program<'a> {
 ///
 /// # Errors
 /// What the kernel said, to the start of a process or to the execution.
-pub(crate) fn spawn(program: &Program<'_>) -> io::Result<Pid> {
+pub(crate) fn spawn(program: Program<'_>) -> io::Result<Pid> {
     let arguments = c_strings(program.command.iter().cloned())?;
     let environment = c_strings(program.environment.iter().cloned())?;
     let mut order = Order {
@@ -53,6 +57,7 @@ pub(crate) fn spawn(program: &Program<'_>) -> io::Result<Pid> {
         environment: pointers(&environment),
         own_group: program.own_group,
         dies_with: program.dies_with_us.then(getpid),
+        track: program.track,
         mask: program.mask,
         errno: 0,
     };
@@ -79,19 +84,20 @@ pub(crate) fn spawn(program: &Program<'_>) -> io::Result<Pid> {
 }
 
 /// What the child is told, and what it tells in return.
-struct Order {
+struct Order<'a> {
     /// Each list ends with a null pointer.
     arguments: Vec<*const c_char>,
     environment: Vec<*const c_char>,
     own_group: bool,
     dies_with: Option<Pid>,
+    track: Option<Track<'a>>,
     mask: SigSet,
     /// Why nothing was executed.
     errno: c_int,
 }
 
 #[allow(unsafe_code)]
-fn clone(order: &mut Order, stack: &mut [u128]) -> Result<Pid, Errno> {
+fn clone(order: &mut Order<'_>, stack: &mut [u128]) -> Result<Pid, Errno> {
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     let top = stack.as_mut_ptr_range().end;
     // SAFETY: the stack grows down from its end on all that Linux and Rust know
@@ -105,7 +111,7 @@ fn clone(order: &mut Order, stack: &mut [u128]) -> Result<Pid, Errno> {
 extern "C" fn in_child(order: *mut c_void) -> c_int {
     // SAFETY: `clone` passed a pointer to its order, which nobody else touches
     // while that thread is suspended.
-    let order = unsafe { &mut *order.cast::<Order>() };
+    let order = unsafe { &mut *order.cast::<Order<'_>>() };
     order.errno = execute(order) as c_int;
     // SAFETY: ends this process alone, without running anything of ours.
     unsafe { libc::_exit(127) }
@@ -113,7 +119,7 @@ extern "C" fn in_child(order: *mut c_void) -> c_int {
 
 /// Between clone and exec: only async-signal-safe calls, nothing allocated.
 #[allow(unsafe_code)]
-fn execute(order: &Order) -> Errno {
+fn execute(order: &mut Order<'_>) -> Errno {
     // SAFETY: the calls take numbers, pointers to locals, and null-terminated
     // lists that outlive the child's use of them. Handlers that are set here are
     // the child's own (no CLONE_SIGHAND), and gone with exec.
@@ -135,6 +141,9 @@ fn execute(order: &Order) -> Errno {
             // one from before: our own parent need not be 1.
             if libc::getppid() != parent.as_raw() {
                 return Errno::ESRCH;
+            }
+            if let Some(track) = &mut order.track {
+                track.tread();
             }
         }
         libc::sigprocmask(libc::SIG_SETMASK, order.mask.as_ref(), ptr::null_mut());

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use self::past::{History, PastOutcome, PastRun};
 use self::pattern::Pattern;
+use crate::footprint::Track;
 
 /// The longest lock name, in characters.
 const NAME_MAX_CHARS: usize = 200;
@@ -499,6 +500,12 @@ pub trait Store: Send {
     /// A descriptor that becomes readable when it is worth asking again, while
     /// we stand in line. Asking silences it.
     fn bell(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Where a command that is started now and dies with us is to put who it is, where a lock
+    /// ends with our process: a moment before the command does. None: there is no need.
+    fn track(&mut self, _claim: &Claim) -> Option<Track<'_>> {
+        None
+    }
 
     /// Lets the lease run from now. `grant` is the last one confirmed.
     ///

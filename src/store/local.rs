@@ -4,8 +4,9 @@
 //! ends with the process: a crashed holder is gone at once, nothing expires, and
 //! the timeouts of the requests are ignored because none of them waits for
 //! anybody. The file's one line of JSON says who holds the lock and which fence
-//! came last; a holder named there that has no kernel lock is a crashed one. The
-//! file is never removed, or two runs could lock two files of the same name.
+//! came last; a holder named there that has no kernel lock is a crashed one. Its
+//! command, in a second line while it runs, is dead before the next is granted the
+//! lock. The file is never removed, or two runs could lock two files of the same name.
 //!
 //! A lock of several places has a file for each. Who waits stands in line in
 //! one more file ([`line`]), made by the first who has to; what is done already
@@ -44,6 +45,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::footprint::Track;
 use crate::store::past::{HISTORY_MAX, History, PastOutcome};
 use crate::store::pattern::Pattern;
 use crate::store::{
@@ -292,6 +294,10 @@ impl Store for LocalStore {
 
     fn bell(&self) -> Option<BorrowedFd<'_>> {
         self.waits.last().and_then(Wait::bell)
+    }
+
+    fn track(&mut self, claim: &Claim) -> Option<Track<'_>> {
+        self.hold(claim)?.track()
     }
 
     fn refresh(

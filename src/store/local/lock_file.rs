@@ -1,5 +1,6 @@
 //! The file of one place of a lock: taking it, looking at it, and finding out what became of it.
 
+mod orphan;
 mod token;
 
 use std::fs::{File, TryLockError};
@@ -11,6 +12,7 @@ use super::file_name::{lock_file, marker_file};
 use super::history::RunsFile;
 use super::patience::Patience;
 use super::record::{self, Content, Marker, Moment, Record};
+use crate::footprint::Footprint;
 use crate::store::past::PastOutcome;
 use crate::store::{
     Claim, End, Fence, Grant, Held, LockName, Loss, Refresh, Release, StoreError, StoreErrorKind,
@@ -28,6 +30,8 @@ pub(super) struct Hold {
     /// Open and locked; closed on exec.
     file: File,
     record: Record,
+    /// What the command has left there, once it was started.
+    footprint: Option<Footprint>,
 }
 
 impl Hold {
@@ -95,6 +99,8 @@ pub(super) enum Found {
     /// A holder has it, or nearly: in the first moments of a run the file does
     /// not name it yet, or still names a predecessor.
     Held { held: Held, named: bool },
+    /// Nobody has it, but its holder was killed, and the command lives on, mostly for an instant.
+    Orphaned(Held),
     /// Somebody looks at it for an instant, or shares it on purpose (`flock -s`).
     Onlooker,
     /// Nobody has it, but a minimum hold still runs.
@@ -147,10 +153,12 @@ impl<'a> LockFile<'a> {
         };
         match self.try_lock(&file)? {
             InTheWay::Nobody => {
-                let record = self.read(&file);
+                let closed = self
+                    .read(&file)
+                    .map(|record| self.closed(&file, record.as_ref()));
                 file.unlock()
                     .map_err(|error| self.failure("lock", &error))?;
-                match self.closed(record?.as_ref()) {
+                match closed? {
                     Some(found) => Ok(found),
                     None => self.take(claim),
                 }
@@ -159,14 +167,17 @@ impl<'a> LockFile<'a> {
         }
     }
 
-    /// What keeps a file closed that nobody has locked.
-    fn closed(&self, record: Option<&Record>) -> Option<Found> {
+    /// What keeps a file closed that nobody else has locked.
+    fn closed(&self, file: &File, record: Option<&Record>) -> Option<Found> {
         let record = record?;
         if record.leased().is_some() {
             let held = self.held(Some(record));
             return Some(Found::Held { held, named: true });
         }
-        record.cooling_down().map(Found::CoolingDown)
+        if let Some(remaining) = record.cooling_down() {
+            return Some(Found::CoolingDown(remaining));
+        }
+        orphan::lives(file, record).then(|| Found::Orphaned(self.held(Some(record))))
     }
 
     /// What somebody else's lock on `file` means.
@@ -252,6 +263,7 @@ impl<'a> LockFile<'a> {
                 attempt: None,
                 file,
                 record,
+                footprint: None,
             }))),
             Ok(Err(closed)) => {
                 let _ = file.unlock();
@@ -271,7 +283,7 @@ impl<'a> LockFile<'a> {
         claim: &Claim,
     ) -> Result<Result<Record, Found>, StoreError> {
         let previous = self.read(file)?;
-        if let Some(closed) = self.closed(previous.as_ref()) {
+        if let Some(closed) = self.closed(file, previous.as_ref()) {
             return Ok(Err(closed));
         }
         let record = Record::granted(previous.clone(), claim).ok_or_else(|| {
@@ -315,8 +327,9 @@ impl<'a> LockFile<'a> {
             Err(TryLockError::Error(error)) => return Err(failure(error)),
         };
         let record = self.read(&file)?;
-        let leased = record.as_ref().is_some_and(|it| it.leased().is_some());
-        let held = (!free || leased).then(|| self.held(record.as_ref()));
+        let outlived = |record: &Record| record.leased().is_some() || orphan::lives(&file, record);
+        let held =
+            (!free || record.as_ref().is_some_and(outlived)).then(|| self.held(record.as_ref()));
         Ok(Some(Look { record, held }))
     }
 
@@ -380,7 +393,7 @@ impl<'a> LockFile<'a> {
         {
             // Emptied or overwritten by somebody. The lock is ours regardless; if
             // this fails, the next refresh comes soon.
-            let _ = record::write(&hold.file, &hold.record);
+            let _ = hold.write(&hold.file);
         }
         match self.marker(hold.record.fence) {
             Some(marker) => Refresh::Revoked { by: marker.by },
@@ -398,7 +411,10 @@ impl<'a> LockFile<'a> {
         {
             return Ok(Refresh::Lost(Loss::FenceMoved));
         }
-        self.write(&file, &hold.record)?;
+        hold.write(&file).map_err(|error| StoreError {
+            kind: StoreErrorKind::Unavailable,
+            ..self.failure("write", &error)
+        })?;
         hold.file = file;
         Ok(Refresh::Retaken(hold.grant()))
     }

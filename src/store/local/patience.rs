@@ -16,6 +16,11 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// the lock on purpose (`flock -s`).
 const ONLOOKER_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long we wait for the command of a run that was killed to be dead. The kernel has told
+/// it to die, which takes milliseconds, on a busy machine tens of them. One that lives
+/// longer was not told (it changed its user), or is stuck in the kernel.
+const ORPHAN_PATIENCE: Duration = Duration::from_millis(250);
+
 /// Between two tries. Even a refusal by a named holder is tried once more after
 /// it: in the first moments of a run the file still names its predecessor, and
 /// jobs of the same cron minute meet exactly there.
@@ -48,6 +53,11 @@ impl Patience {
     /// Whether it is over with onlookers.
     pub(super) fn is_over_with_onlookers(&self) -> bool {
         self.waited() >= ONLOOKER_PATIENCE
+    }
+
+    /// Whether it is over with commands whose run was killed.
+    pub(super) fn is_over_with_orphans(&self) -> bool {
+        self.waited() >= ORPHAN_PATIENCE
     }
 
     fn waited(&self) -> Duration {

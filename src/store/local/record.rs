@@ -6,7 +6,8 @@
 //! the kernel's lock and the fence is only ever raised under it, so no decision
 //! of the store depends on an unlocked look being right.
 //!
-//! Unknown fields are kept. What was before stands in a file of its own ([`super::history`]).
+//! Unknown fields are kept, and what stands in further lines is cut off with each write;
+//! while a command runs, that is who it is ([`super::lock_file`]). What was before stands in a file of its own ([`super::history`]).
 //! The token itself never stands here, but its hash: others may read the file.
 
 use std::fs::{self, File};
@@ -29,7 +30,7 @@ pub(super) const VERSION: u64 = 1;
 
 /// The longest line that is read, in bytes: a record is under 4 KiB, and a
 /// file filled by somebody else must not fill our memory.
-const LINE_MAX_BYTES: usize = 64 * 1024;
+pub(super) const LINE_MAX_BYTES: usize = 64 * 1024;
 
 /// One instant on the clocks of this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -296,10 +297,16 @@ pub(super) fn read<T: DeserializeOwned>(file: &File) -> io::Result<Content<T>> {
 /// Replaces what `file` holds by `content`. The line goes out in one write, the
 /// rest of a longer predecessor is cut off after it.
 pub(super) fn write<T: Serialize>(file: &File, content: &T) -> io::Result<()> {
-    let mut line = serde_json::to_vec(content)?;
-    line.push(b'\n');
+    let line = line(content)?;
     file.write_all_at(&line, 0)?;
     file.set_len(line.len() as u64)
+}
+
+/// The line that [`write()`] writes.
+pub(super) fn line<T: Serialize>(content: &T) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(content)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Reads what stands in `file`. None: nothing that can be understood.

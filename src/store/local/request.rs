@@ -53,6 +53,8 @@ pub(super) struct Refusal {
     pub(super) held: Option<Held>,
     /// A holder has not written its name yet.
     unnamed: bool,
+    /// A holder was killed, and its command is about to die.
+    orphaned: bool,
     /// Somebody only looks.
     pub(super) onlooker: bool,
     /// A place is free for those before us in line: for so long still.
@@ -68,8 +70,9 @@ impl Refusal {
     pub(super) fn is_settled(&self, patience: &Patience) -> bool {
         let held = self.held.is_none() || patience.settles(!self.unnamed);
         let onlooker = !self.onlooker || patience.is_over_with_onlookers();
+        let orphaned = !self.orphaned || patience.is_over_with_orphans();
         let reserved = self.reserved.is_none() || patience.is_over();
-        held && onlooker && reserved
+        held && onlooker && orphaned && reserved
     }
 
     /// What is left of a minimum hold, if nothing else is in the way.
@@ -172,6 +175,10 @@ impl<'a> Request<'a> {
                 Found::CoolingDown(remaining) => {
                     let least = refusal.cooling_down.map_or(remaining, |r| r.min(remaining));
                     refusal.cooling_down = Some(least);
+                }
+                Found::Orphaned(held) => {
+                    refusal.orphaned = true;
+                    refusal.held.get_or_insert(held);
                 }
                 Found::Held { held, named } => {
                     refusal.unnamed |= !named;

@@ -23,6 +23,7 @@ use crate::store::{Done, Fence, Holder, Once, Period, Queued, StoreErrorKind};
 mod cooling;
 mod leases;
 mod once;
+mod orphans;
 mod planted;
 mod slots;
 mod waiting;

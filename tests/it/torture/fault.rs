@@ -201,13 +201,8 @@ impl Fault {
     pub(crate) fn verdict(self, topology: Topology) -> Verdict {
         match self {
             // The kernel frees a file lock when it closes the files of a process that dies, and
-            // tells its children to die a moment after that.
-            Fault::KillTasklock => Verdict {
-                overlap: topology == Topology::Local,
-                signal: Some(KILL),
-                ..NOTHING
-            },
-            Fault::KillJob => Verdict {
+            // tells its children to die a moment after that: whoever is next waits for it.
+            Fault::KillTasklock | Fault::KillJob => Verdict {
                 signal: Some(KILL),
                 ..NOTHING
             },

@@ -631,23 +631,20 @@ fn a_wait_for_a_place_that_nobody_is_in_is_a_breach() {
 }
 
 #[test]
-fn a_file_lock_is_free_a_moment_before_the_job_of_a_killed_tasklock_is_dead() {
-    let met = |killed: Nanos| {
-        Story::clean()
-            .without(is_end_of(1))
-            .without(|record| matches!(record, Record::Exit { run: 1, .. }))
-            .died(1, 195, 9)
-            .fault(Fault::KillTasklock, Some(1), (killed, killed))
-            .change(2, |record| {
-                if let Record::Start { beside, .. } = record {
-                    *beside = Some(1);
-                }
-            })
-    };
-    assert_eq!(met(190).check(Topology::Local).breaches, []);
-    let long_ago = met(90).check(Topology::Local).breaches;
-    assert_eq!(long_ago.len(), 1, "{long_ago:?}");
-    met(190).expect_broken(&[Rule::Overlap]);
+fn nobody_meets_the_job_of_a_tasklock_that_was_killed_a_moment_ago() {
+    let met = Story::clean()
+        .without(is_end_of(1))
+        .without(|record| matches!(record, Record::Exit { run: 1, .. }))
+        .died(1, 195, 9)
+        .fault(Fault::KillTasklock, Some(1), (190, 190))
+        .change(2, |record| {
+            if let Record::Start { beside, .. } = record {
+                *beside = Some(1);
+            }
+        });
+    let local = met.check(Topology::Local).breaches;
+    assert_eq!(local.len(), 1, "{local:?}");
+    met.expect_broken(&[Rule::Overlap]);
 }
 
 #[test]
