@@ -1,7 +1,7 @@
 //! Several clients, and the numbers that order them.
 
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tasklock::store::{Acquire, Ask, Fence, Release, Store, StoreErrorKind};
 
@@ -167,6 +167,32 @@ fn an_acknowledgement_counts_only_from_who_still_shows_us_by_the_same_grant() {
             other => assert!(taken, "{other:?}"),
         }
     }
+}
+
+/// The same, held up until no time is left for another round.
+#[test]
+fn what_a_majority_granted_but_did_not_confirm_is_given_back() {
+    let quorum = Quorum::of(3);
+    let mut store = quorum.open();
+    // Connected before the clock runs.
+    let other = claim("other", "a");
+    grant(&mut *store, &other);
+    assert_eq!(release(&mut *store, &other), Release::Released);
+    let ahead = (micros() + 3_000_000).to_string();
+    quorum.servers[0].command(&["HSET", "{task_lock:job}:st", "v", "1", "f0", &ahead]);
+    for node in [1, 2] {
+        quorum.proxies[node].hold_request("'noted'");
+    }
+    let brief = Duration::from_millis(500);
+    let error = store
+        .acquire(&claim("job", "a"), Ask::default(), brief)
+        .unwrap_err();
+    let told = "no majority of the nodes confirmed the fence";
+    assert!(error.text.contains(told), "{}", error.text);
+    for node in [1, 2] {
+        quorum.proxies[node].let_go();
+    }
+    wait_until(|| (0..3).all(|node| quorum.owner(node, "job").is_none()));
 }
 
 fn micros() -> u64 {

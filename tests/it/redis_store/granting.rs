@@ -1,6 +1,8 @@
 //! What a grant writes, whom it meets, and what it never does.
 
-use tasklock::store::{Acquire, Ask, Fence, Slot, StoreErrorKind, Unlock, Unlocked};
+use std::time::Duration;
+
+use tasklock::store::{Acquire, Ask, Claim, Fence, Slot, StoreErrorKind, Unlock, Unlocked};
 
 use super::{KEY, STATE, claim, short_claim, start, wait_until_free};
 use crate::support::store::{FAILED, TIMEOUT, TTL, grant, held, inspect, keep, release, unlock};
@@ -15,6 +17,18 @@ fn the_key_is_the_token_and_lives_as_long_as_the_lease() {
     assert!((1..=60_000).contains(&lasts), "{lasts}");
     let remaining = held(&mut *store, &claim("b")).remaining.unwrap();
     assert!(remaining <= TTL && remaining > TTL / 2, "{remaining:?}");
+}
+
+#[test]
+fn no_part_of_a_second_is_cut_from_a_lease() {
+    let (server, mut store) = start();
+    let mine = Claim {
+        ttl: Duration::from_millis(59_900),
+        ..claim("a")
+    };
+    grant(&mut *store, &mine);
+    let lasts = server.number(&["PTTL", KEY]);
+    assert!(lasts > 59_000, "{lasts}");
 }
 
 #[test]

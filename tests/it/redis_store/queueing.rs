@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use redis::Value;
 use tasklock::store::{Acquire, Ask, Claim, Refresh, Release, Store};
 
 use super::{KEY, STATE, Waiter, claim, fields_of_waiters, start, state};
@@ -10,6 +11,7 @@ use crate::support::store::{
     IN_LINE, TIMEOUT, grant, grant_in_line, held, keep, open, queue, refresh, release,
     rings_within, status, wait_for_bell,
 };
+use crate::support::wait_until;
 
 /// When a waiter asks again at the latest.
 const ASK_IN: Duration = Duration::from_millis(2500);
@@ -133,6 +135,21 @@ fn a_waiter_that_does_not_ask_any_more_is_passed_over() {
     wait_for_bell(&*next.store);
     assert!(!rings_within(&*dead.store, Duration::ZERO));
     grant_in_line(&mut *next.store, &next.claim);
+}
+
+#[test]
+fn those_that_died_in_line_are_not_waited_for() {
+    let (server, mut store) = start();
+    let mine = claim("holder");
+    grant(&mut *store, &mine);
+    let dead = ["a", "b", "c", "d", "e"].map(|who| Waiter::join(&server.unix_url(), who));
+    let mut next = Waiter::join(&server.unix_url(), "next");
+    drop(dead);
+    let listening = || server.command(&["PUBSUB", "CHANNELS"]);
+    wait_until(|| matches!(listening(), Value::Array(channels) if channels.len() == 1));
+    release(&mut *store, &mine);
+    let answer = next.store.acquire(&next.claim, IN_LINE, TIMEOUT);
+    assert!(matches!(answer, Ok(Acquire::Granted(_))), "{answer:?}");
 }
 
 /// Three in line and their holder, and what brings its lock back after data were lost.
