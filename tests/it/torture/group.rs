@@ -105,6 +105,14 @@ impl Group {
         }
     }
 
+    /// The servers that have a lock, while all is well.
+    pub(crate) fn servers_of(&self, name: &str) -> Vec<&Server> {
+        match self {
+            Group::Quorum(nodes) => nodes.iter().map(|node| &node.server).collect(),
+            Group::Sentinel(_) | Group::Cluster(_) => vec![self.master_of(name)],
+        }
+    }
+
     /// Has another get the place of the master that has one of the locks, and returns when the
     /// old one follows it; or has a node of a quorum be in trouble for a time.
     fn strike(&self, fault: Fault, rng: &mut Rng, history: &History) {

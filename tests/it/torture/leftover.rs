@@ -45,14 +45,20 @@ pub(crate) fn look(arena: &Arena, history: &History) {
 
 /// What is left of `name` after one more run, which finds what others did not take with them.
 fn after_one_more(arena: &Arena, name: &str) -> Vec<String> {
-    let last = Tasklock::named(name, &arena.url(false)).args(["--", "true"]);
+    let last = Tasklock::named(name, &arena.url(false));
+    // A node of a quorum that hears of no release has it for as long.
+    let last = last.args(["--ttl", "5s", "--", "true"]);
     let last = last.run();
     if last.code != Some(0) {
         return vec![format!("a hold of {name:?}: {last}")];
     }
     match (&arena.redis, &arena.group) {
         (Some((server, _)), _) => in_redis(server, name),
-        (None, Some(group)) => in_redis(group.master_of(name), name),
+        (None, Some(group)) => {
+            let servers = group.servers_of(name);
+            let left = servers.iter().flat_map(|server| in_redis(server, name));
+            left.collect()
+        }
         (None, None) => Vec::new(),
     }
 }
