@@ -71,11 +71,15 @@ fn in_redis(server: &Server, name: &str) -> Vec<String> {
     }
     let state = hash(server, &format!("{{task_lock:{name}}}:st"));
     let now = time(server);
+    let has_vote = has_vote(server, now);
     for (field, value) in &state {
         let (kind, number) = field.split_at(1);
         let numbered = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
         match kind {
-            "q" | "i" if numbered => left.push(format!("{field} = {value:?} of {name:?}")),
+            // Whoever votes forgets those who are gone.
+            "q" | "i" if numbered && has_vote => {
+                left.push(format!("{field} = {value:?} of {name:?}"))
+            }
             // That of a holder who was killed has come to its end.
             "e" if numbered => {
                 let end: u128 = value.parse().unwrap_or(0);
@@ -90,6 +94,13 @@ fn in_redis(server: &Server, name: &str) -> Vec<String> {
         }
     }
     left
+}
+
+/// Is this no node of a quorum that has no vote since it was started again?
+fn has_vote(server: &Server, now: u128) -> bool {
+    let mark = server.text(&["GET", "{task_lock:}:node"]);
+    let mark = mark.as_deref().and_then(|mark| mark.rsplit(' ').next());
+    mark.is_none_or(|serves| serves.parse::<u128>().unwrap() <= now)
 }
 
 /// Milliseconds since 1970, by the server's clock.

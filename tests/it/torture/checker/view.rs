@@ -285,6 +285,15 @@ impl<'a> View<'a> {
         self.faults.iter().filter(of_job).map(|it| it.from).min()
     }
 
+    /// The times in which a majority of a quorum was away.
+    pub(super) fn without_majority(&self) -> impl Iterator<Item = (Nanos, Nanos)> {
+        let away = |done: &&Done<'_>| done.fault == Fault::MajorityAway;
+        self.faults
+            .iter()
+            .filter(away)
+            .map(|done| (done.from, done.to))
+    }
+
     /// Was the key of `name` deleted in this time?
     pub(super) fn was_deleted(&self, name: &str, (from, to): (Nanos, Nanos)) -> bool {
         self.faults.iter().any(|done| {
