@@ -123,8 +123,10 @@ pub(crate) enum Fault {
     /// Half of the runs do not reach one node of a quorum, the rest not another one: both have a
     /// majority, and not the same.
     SplitNetwork,
-    /// Two of three nodes are away; or one, while another has no vote.
+    /// Two of three nodes are away.
     MajorityAway,
+    /// One node is away while another has no vote, which still keeps what is held.
+    VoteAway,
 }
 
 /// What may come of a fault. Everything else is a breach. Fences grow, whatever happens.
@@ -137,6 +139,8 @@ pub(crate) struct Verdict {
     pub(crate) forgotten: bool,
     /// A run loses its lock (79) or finds no store (69), the target or, without one, anybody.
     pub(crate) loss: bool,
+    /// A run finds no store (69).
+    pub(crate) refusal: bool,
     /// A live waiter is dropped from the line until it asks again.
     pub(crate) turn: bool,
     /// The target dies of this signal.
@@ -148,6 +152,7 @@ const NOTHING: Verdict = Verdict {
     overlap: false,
     forgotten: false,
     loss: false,
+    refusal: false,
     turn: false,
     signal: None,
 };
@@ -183,7 +188,7 @@ impl Fault {
     pub(crate) fn to_nodes(weather: Weather) -> &'static [Fault] {
         match weather {
             Weather::Amnesia => &[
-                Fault::MajorityAway,
+                Fault::VoteAway,
                 Fault::FreezeNode,
                 Fault::KillClients,
                 Fault::CutConnections,
@@ -297,6 +302,12 @@ impl Fault {
                     ..NOTHING
                 }
             }
+            // "It still keeps the leases that their holders refresh there."
+            Fault::VoteAway => Verdict {
+                refusal: true,
+                turn: true,
+                ..NOTHING
+            },
             // Guarantee 2: whoever cannot refresh has killed its job before the lease can end.
             // A server that is back with all that it had answered was merely away.
             Fault::MajorityAway

@@ -125,7 +125,8 @@ impl<'a> Nemesis<'a> {
             | Fault::FailOver
             | Fault::FreezeNode
             | Fault::SplitNetwork
-            | Fault::MajorityAway => {}
+            | Fault::MajorityAway
+            | Fault::VoteAway => {}
             Fault::KillTasklock | Fault::TermTasklock => {
                 if let Some(run) = target.map(|target| target.run)
                     && self.stage.signal(run, signal_of(fault))

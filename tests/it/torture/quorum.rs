@@ -182,11 +182,12 @@ impl Siege<'_> {
                 }
             }
             Fault::MajorityAway => {
-                let away = match self.without_vote {
-                    Some(at) => vec![(at + 1 + dice % 2) % self.nodes.len()],
-                    None => vec![first, other],
-                };
-                self.take_away(&away, rng.one_in(2), mode, from + lasts);
+                self.take_away(&[first, other], rng.one_in(2), mode, from + lasts);
+            }
+            Fault::VoteAway => {
+                let without = self.without_vote.unwrap_or(other);
+                let away = (without + 1 + dice % 2) % self.nodes.len();
+                self.take_away(&[away], rng.one_in(2), mode, from + lasts);
             }
             _ => {
                 node.network.set(mode);

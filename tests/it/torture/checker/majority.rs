@@ -1,4 +1,4 @@
-//! Whether anything was granted or refreshed while a majority of a quorum was away.
+//! Whether anything was granted while a majority of a quorum was away, or refreshed by less.
 
 use super::super::history::Nanos;
 use super::view::{Run, View};
@@ -8,9 +8,10 @@ use super::{Breach, Excuse, Findings, MARGIN, Rule};
 const UNDER_WAY: Nanos = 500_000_000;
 
 pub(super) fn check(view: &View<'_>, findings: &mut Findings) {
-    for (from, to) in view.without_majority() {
+    for (from, to, keeps) in view.without_majority() {
         for run in view.runs.values() {
-            let told = told(view, run).into_iter().flatten();
+            let refreshed = run.confirmed.filter(|_| !keeps);
+            let told = granted(view, run).into_iter().chain(refreshed);
             // It comes back a moment before it is known to be there.
             let mut told = told.filter(|at| *at > from + UNDER_WAY && *at + MARGIN < to);
             let Some(at) = told.next() else { continue };
@@ -31,11 +32,11 @@ pub(super) fn check(view: &View<'_>, findings: &mut Findings) {
     }
 }
 
-/// When the run was granted its lock at the latest, and when it last was refreshed.
-fn told(view: &View<'_>, run: &Run<'_>) -> [Option<Nanos>; 2] {
+/// When the run was granted its lock at the latest.
+fn granted(view: &View<'_>, run: &Run<'_>) -> Option<Nanos> {
     // A job may be stopped before it can tell of its start.
     let hit = view.hit_job(run.number);
     let start = run.starts.first().map(|start| start.at);
     let start = start.filter(|at| hit.is_none_or(|hit| hit > *at));
-    [run.acquired.or(start), run.confirmed]
+    run.acquired.or(start)
 }

@@ -30,7 +30,10 @@ fn rules(story: &Story, topology: Topology) -> Vec<Rule> {
 
 #[test]
 fn nothing_that_is_done_to_nodes_excuses_two_jobs_at_a_time() {
-    for fault in TO_A_MINORITY.into_iter().chain([Fault::MajorityAway]) {
+    for fault in TO_A_MINORITY
+        .into_iter()
+        .chain([Fault::MajorityAway, Fault::VoteAway])
+    {
         let story = Story::default()
             .fault(fault, None, (900, 1150))
             .ran(1, 0, (1000, 1200), 1)
@@ -48,7 +51,10 @@ fn nothing_that_is_done_to_nodes_excuses_two_jobs_at_a_time() {
 
 #[test]
 fn nothing_that_is_done_to_nodes_excuses_a_smaller_fence() {
-    for fault in TO_A_MINORITY.into_iter().chain([Fault::MajorityAway]) {
+    for fault in TO_A_MINORITY
+        .into_iter()
+        .chain([Fault::MajorityAway, Fault::VoteAway])
+    {
         let story = Story::default()
             .ran(2, 0, (1000, 1100), 1)
             .fault(fault, None, (1000, 1150))
@@ -70,6 +76,9 @@ fn a_lock_is_lost_when_a_majority_is_away_and_for_nothing_less() {
             assert_eq!(lost(fault, code), [Rule::Exit], "{fault:?}");
         }
     }
+    // Who has no vote keeps what is held.
+    assert_eq!(lost(Fault::VoteAway, 69), []);
+    assert_eq!(lost(Fault::VoteAway, 79), [Rule::Exit]);
 }
 
 #[test]
@@ -113,4 +122,11 @@ fn a_grant_or_a_refresh_while_a_majority_is_away_is_a_breach() {
     };
     assert_eq!(away(refreshed(1450)), []);
     assert_eq!(away(refreshed(1800)), [Rule::Majority]);
+    // By one that has no vote, and is there.
+    let voteless = |story: Story| {
+        let story = story.fault(Fault::VoteAway, None, (1000, 4000));
+        rules(&story, Topology::Quorum)
+    };
+    assert_eq!(voteless(refreshed(1800)), []);
+    assert_eq!(voteless(granted), [Rule::Majority]);
 }
