@@ -8,6 +8,7 @@ use redis::Value;
 
 use super::arena::{Arena, NAMES};
 use super::history::{History, Record, now};
+use super::quorum::MARK;
 use crate::support::redis::Server;
 use crate::support::tasklock::Tasklock;
 use crate::support::{process, some_within};
@@ -98,9 +99,13 @@ fn in_redis(server: &Server, name: &str) -> Vec<String> {
 
 /// Is this no node of a quorum that has no vote since it was started again?
 fn has_vote(server: &Server, now: u128) -> bool {
-    let mark = server.text(&["GET", "{task_lock:}:node"]);
-    let mark = mark.as_deref().and_then(|mark| mark.rsplit(' ').next());
-    mark.is_none_or(|serves| serves.parse::<u128>().unwrap() <= now)
+    // A node of a Cluster need not have this key.
+    let Ok(Value::BulkString(mark)) = server.try_command(&["GET", MARK]) else {
+        return true;
+    };
+    let mark = String::from_utf8(mark).unwrap();
+    let (_, serves) = mark.rsplit_once(' ').unwrap();
+    serves.parse::<u128>().unwrap() <= now
 }
 
 /// Milliseconds since 1970, by the server's clock.

@@ -22,8 +22,13 @@ const LONG_TROUBLE: (usize, usize) = (1200, 4500);
 const DELAY: (usize, usize) = (30, 400);
 /// How long a node that is killed is down, in milliseconds.
 const DOWN: (usize, usize) = (30, 400);
+/// How long another node misses what is granted before one forgets it, in milliseconds.
+const MISSING: (usize, usize) = (400, 1500);
 /// For so long a quorum has served, where its first use is not what a round is about.
 const SERVED: Duration = Duration::from_secs(3600);
+
+/// Where a node keeps since when it votes: "start founded serves".
+pub(crate) const MARK: &str = "{task_lock:}:node";
 
 /// As whom the runs log in: all name the same nodes, and a network may still fail for one half of
 /// them only.
@@ -80,7 +85,7 @@ impl Quorum {
         for server in self.servers() {
             let start = server.info("server")["run_id"].clone();
             let mark = format!("{start} {since} {since}");
-            server.command(&["SET", "{task_lock:}:node", &mark]);
+            server.command(&["SET", MARK, &mark]);
         }
     }
 }
@@ -131,9 +136,16 @@ struct Siege<'a> {
 }
 
 impl Siege<'_> {
+    /// Has a node forget what another one, which is just back, has never known: a majority that does
+    /// not know of a grant, but for the hold-off.
     fn forget(&mut self, fault: Fault, rng: &mut Rng) {
         let at = rng.below(self.nodes.len());
+        let other = (at + 1 + rng.below(self.nodes.len() - 1)) % self.nodes.len();
+        let missing = nanos(rng.millis(MISSING.0, MISSING.1));
         let down = rng.millis(DOWN.0, DOWN.1);
+        let from = now();
+        self.take_away(&[other], false, Mode::BlackHole, from + missing);
+        self.tell(Fault::Partition, from, None);
         let server = &self.nodes[at].server;
         self.without_vote = Some(at);
         let mut from = now();
