@@ -127,6 +127,9 @@ pub(crate) enum Fault {
     MajorityAway,
     /// One node is away while another has no vote, which still keeps what is held.
     VoteAway,
+    /// One node is started again when another has just been away: this one takes a lock for held
+    /// whose release it missed until that lease ends, the other does so by an old copy, or is down.
+    TwoBehind,
 }
 
 /// What may come of a fault. Everything else is a breach. Fences grow, whatever happens.
@@ -311,6 +314,7 @@ impl Fault {
             // Guarantee 2: whoever cannot refresh has killed its job before the lease can end.
             // A server that is back with all that it had answered was merely away.
             Fault::MajorityAway
+            | Fault::TwoBehind
             | Fault::FreezeServer
             | Fault::PauseClients
             | Fault::Partition

@@ -126,7 +126,8 @@ impl<'a> Nemesis<'a> {
             | Fault::FreezeNode
             | Fault::SplitNetwork
             | Fault::MajorityAway
-            | Fault::VoteAway => {}
+            | Fault::VoteAway
+            | Fault::TwoBehind => {}
             Fault::KillTasklock | Fault::TermTasklock => {
                 if let Some(run) = target.map(|target| target.run)
                     && self.stage.signal(run, signal_of(fault))

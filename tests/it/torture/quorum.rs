@@ -136,22 +136,30 @@ struct Siege<'a> {
 }
 
 impl Siege<'_> {
-    /// Has a node forget what another one, which is just back, has never known: a majority that does
-    /// not know of a grant, but for the hold-off.
+    /// Has a node forget, in half of the cases what another one, which is just back, has never known:
+    /// a majority that does not know of a grant, but for the hold-off.
     fn forget(&mut self, fault: Fault, rng: &mut Rng) {
         let at = rng.below(self.nodes.len());
         let other = (at + 1 + rng.below(self.nodes.len() - 1)) % self.nodes.len();
         let missing = nanos(rng.millis(MISSING.0, MISSING.1));
         let down = rng.millis(DOWN.0, DOWN.1);
-        let from = now();
-        self.take_away(&[other], false, Mode::BlackHole, from + missing);
-        self.tell(Fault::Partition, from, None);
+        let misses = rng.one_in(2);
+        if misses {
+            let from = now();
+            self.take_away(&[other], false, Mode::BlackHole, from + missing);
+            self.tell(Fault::Partition, from, None);
+        }
         let server = &self.nodes[at].server;
         self.without_vote = Some(at);
         let mut from = now();
         match fault {
             Fault::FlushAll => nuisance::strike(server, fault, "", 0),
-            _ => from = restart::restart(server, fault, down),
+            _ => {
+                from = restart::restart(server, fault, down);
+                if misses {
+                    self.tell(Fault::TwoBehind, from, None);
+                }
+            }
         }
         self.tell(fault, from, None);
     }

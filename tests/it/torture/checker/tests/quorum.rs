@@ -20,6 +20,9 @@ const TO_A_MINORITY: [Fault; 11] = [
     Fault::RestartAof,
 ];
 
+/// And to more of them.
+const TO_MORE: [Fault; 3] = [Fault::MajorityAway, Fault::VoteAway, Fault::TwoBehind];
+
 fn rules(story: &Story, topology: Topology) -> Vec<Rule> {
     let broken = story.check(topology).breaches;
     let mut rules: Vec<Rule> = broken.iter().map(|it| it.rule).collect();
@@ -30,10 +33,7 @@ fn rules(story: &Story, topology: Topology) -> Vec<Rule> {
 
 #[test]
 fn nothing_that_is_done_to_nodes_excuses_two_jobs_at_a_time() {
-    for fault in TO_A_MINORITY
-        .into_iter()
-        .chain([Fault::MajorityAway, Fault::VoteAway])
-    {
+    for fault in TO_A_MINORITY.into_iter().chain(TO_MORE) {
         let story = Story::default()
             .fault(fault, None, (900, 1150))
             .ran(1, 0, (1000, 1200), 1)
@@ -51,10 +51,7 @@ fn nothing_that_is_done_to_nodes_excuses_two_jobs_at_a_time() {
 
 #[test]
 fn nothing_that_is_done_to_nodes_excuses_a_smaller_fence() {
-    for fault in TO_A_MINORITY
-        .into_iter()
-        .chain([Fault::MajorityAway, Fault::VoteAway])
-    {
+    for fault in TO_A_MINORITY.into_iter().chain(TO_MORE) {
         let story = Story::default()
             .ran(2, 0, (1000, 1100), 1)
             .fault(fault, None, (1000, 1150))
@@ -72,6 +69,7 @@ fn a_lock_is_lost_when_a_majority_is_away_and_for_nothing_less() {
     };
     for code in [79, 69] {
         assert_eq!(lost(Fault::MajorityAway, code), []);
+        assert_eq!(lost(Fault::TwoBehind, code), []);
         for fault in TO_A_MINORITY {
             assert_eq!(lost(fault, code), [Rule::Exit], "{fault:?}");
         }
