@@ -96,7 +96,15 @@ impl Proxy {
 
     /// Switches, for connections that exist and for new ones. What was swallowed does not come again.
     pub(crate) fn set(&self, mode: Mode) {
-        self.shared.state().mode = Some(mode);
+        let mut state = self.shared.state();
+        state.mode = Some(mode);
+        state.modes.clear();
+        self.shared.changed.notify_all();
+    }
+
+    /// The same for those alone who log in as `user`, from their first request after that on.
+    pub(crate) fn set_for(&self, user: &str, mode: Mode) {
+        self.shared.state().modes.insert(user.to_owned(), mode);
         self.shared.changed.notify_all();
     }
 

@@ -55,6 +55,33 @@ fn a_black_hole_swallows_requests_and_a_half_one_only_replies() {
 }
 
 #[test]
+fn a_network_may_fail_for_one_user_alone() {
+    let users = ["left", "right"];
+    let rules = users.map(|user| format!("{user} on >{user} ~* &* +@all"));
+    let server = rules
+        .iter()
+        .fold(Server::with(), |server, rules| server.user(rules));
+    let server = server.start();
+    let proxy = Proxy::start(server.address());
+    let [mut left, mut right] = users.map(|user| {
+        let mut connection = dial(&proxy);
+        let auth = redis::cmd("AUTH").arg(user).arg(user).clone();
+        auth.query::<()>(&mut connection).unwrap();
+        connection
+    });
+    proxy.set_for("left", Mode::BlackHole);
+    assert!(incr(&mut left).unwrap_err().is_timeout());
+    assert_eq!(incr(&mut right).unwrap(), 1);
+    // Who has not said who he is is somebody else.
+    assert_eq!(incr(&mut dial(&proxy)).unwrap(), 2);
+    proxy.set(Mode::Pass);
+    let mut left = dial(&proxy);
+    let auth = redis::cmd("AUTH").arg("left").arg("left").clone();
+    auth.query::<()>(&mut left).unwrap();
+    assert_eq!(incr(&mut left).unwrap(), 3);
+}
+
+#[test]
 fn a_cut_ends_connections_and_a_refusal_prevents_them() {
     let server = Server::start();
     let proxy = Proxy::start(server.address());

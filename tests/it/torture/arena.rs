@@ -47,7 +47,7 @@ impl Arena {
             (server, proxy)
         });
         if let Some(group) = &group {
-            group.empty();
+            group.empty(weather);
         }
         Arena {
             scratch,
@@ -58,10 +58,11 @@ impl Arena {
         }
     }
 
-    /// The URL of the store; behind a network that fails, if there is one.
+    /// The URL of the store; behind a network that fails, if there is one. That of a quorum fails
+    /// for everybody, but perhaps not for all at the same time.
     pub(crate) fn url(&self, through_network: bool) -> String {
         if let Some(group) = &self.group {
-            return group.url();
+            return group.url(through_network);
         }
         match &self.redis {
             None => format!("local:{}", self.scratch.file("locks").display()),

@@ -14,6 +14,7 @@ mod deadline;
 mod exit;
 mod idle;
 mod line;
+mod majority;
 mod place;
 mod view;
 
@@ -37,6 +38,8 @@ pub(crate) enum Rule {
     Order,
     /// Nobody waits for a place that nobody is in.
     Idle,
+    /// Without a majority of a quorum nothing is granted.
+    Majority,
     /// The exit code tells what happened.
     Exit,
     /// A job ends with its tasklock.
@@ -127,6 +130,7 @@ pub(crate) fn check(history: &[Record], topology: Topology) -> Findings {
     exit::check(&view, &mut findings);
     deadline::check(&view, &mut findings);
     idle::check(&view, &mut findings);
+    majority::check(&view, &mut findings);
     for record in history {
         if let Record::Leftover { at, what } = record {
             findings.found_for_certain(Rule::Leftover, *at, what.clone());

@@ -37,11 +37,14 @@ pub(crate) enum Weather {
     Fair,
     /// Servers, network and masters are in trouble as well.
     Rough,
-    /// The server is started again, and knows then what it had kept: all, a part or nothing.
+    /// The server is started again, and knows then what it had kept: all, a part or nothing. Of a
+    /// quorum, one node does that once: it has no vote for five minutes, and both others are needed.
     Amnesia,
     /// The server's clock steps. Not with [`Weather::Amnesia`]: a server that has lost its memory
     /// goes on with fences from its clock, so that a clock that was set back would repeat them.
     Clock,
+    /// A majority of a quorum is away at times.
+    Outage,
 }
 
 impl Weather {
@@ -52,6 +55,12 @@ impl Weather {
             (Topology::Single, 3, _) => Weather::Amnesia,
             (Topology::Single, 4, _) => Weather::Clock,
             (Topology::Single, ..) => Weather::Rough,
+            (Topology::Quorum, ..) => match seed % 4 {
+                0 => Weather::Fair,
+                1 => Weather::Rough,
+                2 => Weather::Amnesia,
+                _ => Weather::Outage,
+            },
             (.., 0) => Weather::Fair,
             _ => Weather::Rough,
         }
@@ -111,6 +120,16 @@ pub(crate) enum Fault {
     FailOver,
     /// STOP to one node of a quorum, for less or more than a ttl.
     FreezeNode,
+    /// Half of the runs do not reach one node of a quorum, the rest not another one: both have a
+    /// majority, and not the same.
+    SplitNetwork,
+    /// Two of three nodes are away.
+    MajorityAway,
+    /// One node is away while another has no vote, which still keeps what is held.
+    VoteAway,
+    /// One node is started again when another has just been away: this one takes a lock for held
+    /// whose release it missed until that lease ends, the other does so by an old copy, or is down.
+    TwoBehind,
 }
 
 /// What may come of a fault. Everything else is a breach. Fences grow, whatever happens.
@@ -123,6 +142,8 @@ pub(crate) struct Verdict {
     pub(crate) forgotten: bool,
     /// A run loses its lock (79) or finds no store (69), the target or, without one, anybody.
     pub(crate) loss: bool,
+    /// A run finds no store (69).
+    pub(crate) refusal: bool,
     /// A live waiter is dropped from the line until it asks again.
     pub(crate) turn: bool,
     /// The target dies of this signal.
@@ -134,6 +155,7 @@ const NOTHING: Verdict = Verdict {
     overlap: false,
     forgotten: false,
     loss: false,
+    refusal: false,
     turn: false,
     signal: None,
 };
@@ -143,12 +165,53 @@ const TERM: i32 = 15;
 
 impl Fault {
     /// All that has another server get the place of a master.
-    pub(crate) const TO_MASTERS: [Fault; 3] =
+    pub(crate) const TO_REIGNS: [Fault; 3] =
         [Fault::KillMaster, Fault::FreezeMaster, Fault::FailOver];
 
-    /// All that can be done to one node of a quorum.
-    pub(crate) const TO_NODES: [Fault; 3] =
-        [Fault::FreezeNode, Fault::Partition, Fault::SlowNetwork];
+    /// All that is done to masters.
+    pub(crate) const TO_MASTERS: [Fault; 7] = [
+        Fault::KillMaster,
+        Fault::FreezeMaster,
+        Fault::FailOver,
+        Fault::KillClients,
+        Fault::PauseClients,
+        Fault::FlushScripts,
+        Fault::DeleteKey,
+    ];
+
+    /// All that has a node of a quorum forget, or perhaps forget.
+    pub(crate) const TO_A_MEMORY: [Fault; 4] = [
+        Fault::FlushAll,
+        Fault::RestartEmpty,
+        Fault::RestartRdb,
+        Fault::RestartAof,
+    ];
+
+    /// What is done to the nodes of a quorum when nothing is left to be forgotten.
+    pub(crate) fn to_nodes(weather: Weather) -> &'static [Fault] {
+        match weather {
+            Weather::Amnesia => &[
+                Fault::VoteAway,
+                Fault::FreezeNode,
+                Fault::KillClients,
+                Fault::CutConnections,
+                Fault::FlushScripts,
+                Fault::DeleteKey,
+            ],
+            Weather::Outage => &[Fault::MajorityAway],
+            _ => &[
+                Fault::FreezeNode,
+                Fault::Partition,
+                Fault::SlowNetwork,
+                Fault::SplitNetwork,
+                Fault::SplitNetwork,
+                Fault::KillClients,
+                Fault::CutConnections,
+                Fault::FlushScripts,
+                Fault::DeleteKey,
+            ],
+        }
+    }
 
     const TO_PROCESSES: [Fault; 6] = [
         Fault::KillTasklock,
@@ -186,13 +249,13 @@ impl Fault {
         Fault::CutConnections,
     ];
 
-    /// What the nemesis does; masters and nodes have one of their own ([`super::group::depose`]).
+    /// What the nemesis does; masters and nodes have one of their own ([`super::group`]).
     pub(crate) fn all(topology: Topology, weather: Weather) -> Vec<Fault> {
         let to_store: &[Fault] = match (topology, weather) {
-            (_, Weather::Amnesia) => &Fault::TO_MEMORY,
-            (_, Weather::Clock) => &Fault::TO_CLOCK,
+            (Topology::Single, Weather::Amnesia) => &Fault::TO_MEMORY,
+            (Topology::Single, Weather::Clock) => &Fault::TO_CLOCK,
             (Topology::Single, Weather::Rough) => &Fault::TO_SERVER,
-            (_, Weather::Fair | Weather::Rough) => &[],
+            _ => &[],
         };
         [&Fault::TO_PROCESSES, to_store].concat()
     }
@@ -219,17 +282,35 @@ impl Fault {
                 ..NOTHING
             },
             // The others are a majority. Who was first in line there is perhaps not elsewhere.
-            Fault::FreezeNode => Verdict {
+            Fault::FreezeNode | Fault::SplitNetwork => Verdict {
                 turn: true,
                 ..NOTHING
             },
-            Fault::Partition | Fault::SlowNetwork if topology == Topology::Quorum => Verdict {
+            // Nor is a minority that forgets missed: it does not vote, and the others remember.
+            Fault::Partition
+            | Fault::SlowNetwork
+            | Fault::FlushAll
+            | Fault::RestartEmpty
+            | Fault::RestartRdb
+            | Fault::RestartAof
+                if topology == Topology::Quorum =>
+            {
+                Verdict {
+                    turn: true,
+                    ..NOTHING
+                }
+            }
+            // "It still keeps the leases that their holders refresh there."
+            Fault::VoteAway => Verdict {
+                refusal: true,
                 turn: true,
                 ..NOTHING
             },
             // Guarantee 2: whoever cannot refresh has killed its job before the lease can end.
             // A server that is back with all that it had answered was merely away.
-            Fault::FreezeServer
+            Fault::MajorityAway
+            | Fault::TwoBehind
+            | Fault::FreezeServer
             | Fault::PauseClients
             | Fault::Partition
             | Fault::SlowNetwork

@@ -6,12 +6,12 @@ use redis::Value;
 
 use super::arena::{NAMES, PLACES};
 use super::client::Stage;
-use super::fault::{Fault, Topology};
+use super::fault::{Fault, Topology, Weather};
 use super::history::{History, Nanos, Record, nanos, now, sleep_until};
-use super::nemesis::mode_of;
+use super::nuisance;
+use super::quorum::{self, Quorum};
 use super::rng::Rng;
 use crate::support::cluster::{Cluster, is_master, is_replica};
-use crate::support::proxy::{Mode, Proxy};
 use crate::support::redis::Server;
 use crate::support::sentinel::{Watched, role};
 use crate::support::{PATIENCE, some_within, wait_until};
@@ -21,13 +21,10 @@ use crate::support::{PATIENCE, some_within, wait_until};
 const FIRST_PAUSE: (usize, usize) = (500, 2500);
 const PAUSE: (usize, usize) = (2000, 8000);
 
-/// From one node of a quorum that is in trouble to the next, in milliseconds.
-const NODE_PAUSE: (usize, usize) = (1000, 4000);
-/// How long such a node is in trouble, in milliseconds: for less than a request, or more than a ttl.
-const TROUBLE: (usize, usize) = (100, 800);
-const LONG_TROUBLE: (usize, usize) = (1200, 4500);
-/// By how much a slow network delays each of its replies, in milliseconds.
-const DELAY: (usize, usize) = (30, 400);
+/// From one harm that is over in a moment to whatever is next, in milliseconds.
+const SHORT_PAUSE: (usize, usize) = (200, 1500);
+/// How long writes are held back, in milliseconds: for less than what takes a master for dead.
+const PAUSED: (usize, usize) = (50, 900);
 
 /// Longer than a replica tries to take over from a master that hands over.
 const HANDING_OVER: Duration = Duration::from_secs(6);
@@ -36,21 +33,7 @@ const HANDING_OVER: Duration = Duration::from_secs(6);
 pub(crate) enum Group {
     Sentinel(Watched),
     Cluster(Cluster),
-    Quorum(Box<[Node; 3]>),
-}
-
-/// One of a quorum, and the network before it.
-pub(crate) struct Node {
-    server: Server,
-    network: Proxy,
-}
-
-impl Node {
-    fn start() -> Node {
-        let server = Server::start();
-        let network = Proxy::start_for_long(server.address());
-        Node { server, network }
-    }
+    Quorum(Box<Quorum>),
 }
 
 impl Group {
@@ -60,76 +43,100 @@ impl Group {
             Topology::Local | Topology::Single => None,
             Topology::Sentinel => Some(Group::Sentinel(Watched::start())),
             Topology::Cluster => Some(Group::Cluster(Cluster::start())),
-            Topology::Quorum => Some(Group::Quorum(Box::new([(); 3].map(|()| Node::start())))),
+            Topology::Quorum => Some(Group::Quorum(Box::new(Quorum::start()))),
         }
     }
 
-    /// Its URL; of a quorum, behind a network that fails: who names nodes by other addresses than
-    /// the rest is refused.
-    pub(crate) fn url(&self) -> String {
+    /// Its URL; of a quorum, for the runs on one side or the other.
+    pub(crate) fn url(&self, left: bool) -> String {
         match self {
             Group::Sentinel(watched) => watched.url(),
             Group::Cluster(cluster) => cluster.url(),
-            Group::Quorum(nodes) => nodes.each_ref().map(|node| node.network.url()).join(" "),
+            Group::Quorum(quorum) => quorum.url(left),
         }
     }
 
     /// Forgets all locks.
-    pub(crate) fn empty(&self) {
-        if let Group::Quorum(nodes) = self {
-            // All at the same time, as if they had never served.
-            nodes
-                .iter()
-                .for_each(|node| drop(node.server.command(&["FLUSHALL"])));
-            return;
+    pub(crate) fn empty(&self, weather: Weather) {
+        if let Group::Quorum(quorum) = self {
+            return quorum.empty(weather);
         }
-        for name in NAMES {
-            self.master_of(name).command(&["FLUSHALL"]);
+        for server in NAMES.iter().flat_map(|name| self.servers_of(name)) {
+            server.command(&["FLUSHALL"]);
         }
     }
 
-    /// What can be done to a server.
-    fn faults(&self) -> &'static [Fault] {
+    /// The servers that have a lock, while all is well.
+    pub(crate) fn servers_of(&self, name: &str) -> Vec<&Server> {
         match self {
-            Group::Sentinel(_) | Group::Cluster(_) => &Fault::TO_MASTERS,
-            Group::Quorum(_) => &Fault::TO_NODES,
+            Group::Sentinel(watched) => vec![watched.master()],
+            Group::Cluster(cluster) => vec![pair(cluster, name).0],
+            Group::Quorum(quorum) => quorum.servers(),
         }
     }
 
-    /// The master that has a lock, while all is well; of a quorum, one of its nodes.
-    pub(crate) fn master_of(&self, name: &str) -> &Server {
+    /// Does harm to servers for `length`.
+    pub(crate) fn attack(&self, stage: &Stage<'_>, weather: Weather, rng: Rng, length: Duration) {
         match self {
-            Group::Sentinel(watched) => watched.master(),
-            Group::Cluster(cluster) => pair(cluster, name).0,
-            Group::Quorum(nodes) => &nodes[name.len() % nodes.len()].server,
+            Group::Quorum(quorum) => quorum::besiege(stage, quorum, weather, rng, length),
+            Group::Sentinel(_) | Group::Cluster(_) => self.depose(stage, rng, length),
         }
     }
 
-    /// Has another get the place of the master that has one of the locks, and returns when the
-    /// old one follows it; or has a node of a quorum be in trouble for a time.
-    fn strike(&self, fault: Fault, rng: &mut Rng, history: &History) {
-        let name = NAMES[rng.below(NAMES.len())];
+    /// Has one master after the other replaced for `length`, and smaller harm done in between.
+    fn depose(&self, stage: &Stage<'_>, mut rng: Rng, length: Duration) {
+        let end = now() + nanos(length);
+        let (mut deck, mut pause) = (Vec::new(), FIRST_PAUSE);
+        loop {
+            sleep_until(now() + nanos(rng.millis(pause.0, pause.1)));
+            if stage.is_over() || now() >= end {
+                return;
+            }
+            if deck.is_empty() {
+                deck = Fault::TO_MASTERS.to_vec();
+                rng.shuffle(&mut deck);
+            }
+            let fault = deck.pop().unwrap();
+            let name = NAMES[rng.below(NAMES.len())];
+            if Fault::TO_REIGNS.contains(&fault) {
+                self.replace(fault, name, &stage.history);
+                pause = PAUSE;
+            } else {
+                self.annoy(fault, name, &mut rng, &stage.history);
+                pause = SHORT_PAUSE;
+            }
+        }
+    }
+
+    /// Does harm to the master that has the lock, which stays the master.
+    fn annoy(&self, fault: Fault, name: &str, rng: &mut Rng, history: &History) {
+        let (dice, lasts) = (rng.below(1000), rng.millis(PAUSED.0, PAUSED.1));
+        let from = now();
+        for master in self.servers_of(name) {
+            match fault {
+                Fault::PauseClients => {
+                    let ms = lasts.as_millis().to_string();
+                    master.command(&["CLIENT", "PAUSE", &ms, "WRITE"]);
+                    sleep_until(now() + nanos(lasts));
+                }
+                _ => nuisance::strike(master, fault, name, dice),
+            }
+        }
+        history.add(&Record::Fault {
+            from,
+            to: now(),
+            fault,
+            run: None,
+            name: (fault == Fault::DeleteKey).then(|| name.to_owned()),
+        });
+    }
+
+    /// Has another get the place of the master that has this lock, and returns when the old one
+    /// follows it.
+    fn replace(&self, fault: Fault, name: &str, history: &History) {
         let from = now();
         match self {
-            Group::Quorum(nodes) => {
-                let node = &nodes[rng.below(nodes.len())];
-                let (least, most) = match rng.one_in(2) {
-                    true => TROUBLE,
-                    false => LONG_TROUBLE,
-                };
-                let lasts = rng.millis(least, most);
-                let mode = mode_of(fault, rng.below(3), rng.millis(DELAY.0, DELAY.1));
-                match fault {
-                    Fault::FreezeNode => node.server.freeze(),
-                    _ => node.network.set(mode),
-                }
-                sleep_until(from + nanos(lasts));
-                match fault {
-                    Fault::FreezeNode => node.server.thaw(),
-                    _ => node.network.set(Mode::Pass),
-                }
-                tell_end(fault, from, history);
-            }
+            Group::Quorum(_) => {}
             Group::Sentinel(watched) => {
                 let (old, replicas) = (watched.master(), watched.replicas());
                 begin(fault, old, || tell_seen(&NAMES, &replicas, history));
@@ -269,26 +276,4 @@ fn lease(replica: &Server, name: &str, slot: u32) -> Option<(u64, Nanos)> {
     let wall = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let left = end.checked_sub(wall)?;
     (!held.is_empty()).then_some((fence, boot + nanos(left)))
-}
-
-/// Has one master after the other replaced for `length`.
-pub(crate) fn depose(stage: &Stage<'_>, group: &Group, mut rng: Rng, length: Duration) {
-    let end = now() + nanos(length);
-    let (mut deck, mut pause) = (Vec::new(), FIRST_PAUSE);
-    loop {
-        sleep_until(now() + nanos(rng.millis(pause.0, pause.1)));
-        if stage.is_over() || now() >= end {
-            return;
-        }
-        if deck.is_empty() {
-            deck = group.faults().to_vec();
-            rng.shuffle(&mut deck);
-        }
-        let fault = deck.pop().unwrap();
-        group.strike(fault, &mut rng, &stage.history);
-        pause = match group {
-            Group::Quorum(_) => NODE_PAUSE,
-            Group::Sentinel(_) | Group::Cluster(_) => PAUSE,
-        };
-    }
 }

@@ -8,6 +8,7 @@ use redis::Value;
 
 use super::arena::{Arena, NAMES};
 use super::history::{History, Record, now};
+use super::quorum::MARK;
 use crate::support::redis::Server;
 use crate::support::tasklock::Tasklock;
 use crate::support::{process, some_within};
@@ -45,14 +46,20 @@ pub(crate) fn look(arena: &Arena, history: &History) {
 
 /// What is left of `name` after one more run, which finds what others did not take with them.
 fn after_one_more(arena: &Arena, name: &str) -> Vec<String> {
-    let last = Tasklock::named(name, &arena.url(false)).args(["--", "true"]);
+    let last = Tasklock::named(name, &arena.url(false));
+    // A node of a quorum that hears of no release has it for as long.
+    let last = last.args(["--ttl", "5s", "--", "true"]);
     let last = last.run();
     if last.code != Some(0) {
         return vec![format!("a hold of {name:?}: {last}")];
     }
     match (&arena.redis, &arena.group) {
         (Some((server, _)), _) => in_redis(server, name),
-        (None, Some(group)) => in_redis(group.master_of(name), name),
+        (None, Some(group)) => {
+            let servers = group.servers_of(name);
+            let left = servers.iter().flat_map(|server| in_redis(server, name));
+            left.collect()
+        }
         (None, None) => Vec::new(),
     }
 }
@@ -65,11 +72,15 @@ fn in_redis(server: &Server, name: &str) -> Vec<String> {
     }
     let state = hash(server, &format!("{{task_lock:{name}}}:st"));
     let now = time(server);
+    let has_vote = has_vote(server, now);
     for (field, value) in &state {
         let (kind, number) = field.split_at(1);
         let numbered = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
         match kind {
-            "q" | "i" if numbered => left.push(format!("{field} = {value:?} of {name:?}")),
+            // Whoever votes forgets those who are gone.
+            "q" | "i" if numbered && has_vote => {
+                left.push(format!("{field} = {value:?} of {name:?}"))
+            }
             // That of a holder who was killed has come to its end.
             "e" if numbered => {
                 let end: u128 = value.parse().unwrap_or(0);
@@ -84,6 +95,17 @@ fn in_redis(server: &Server, name: &str) -> Vec<String> {
         }
     }
     left
+}
+
+/// Is this no node of a quorum that has no vote since it was started again?
+fn has_vote(server: &Server, now: u128) -> bool {
+    // A node of a Cluster need not have this key.
+    let Ok(Value::BulkString(mark)) = server.try_command(&["GET", MARK]) else {
+        return true;
+    };
+    let mark = String::from_utf8(mark).unwrap();
+    let (_, serves) = mark.rsplit_once(' ').unwrap();
+    serves.parse::<u128>().unwrap() <= now
 }
 
 /// Milliseconds since 1970, by the server's clock.

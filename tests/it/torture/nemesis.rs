@@ -7,12 +7,13 @@ use std::fs;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use redis::Value;
 
 use super::arena::NAMES;
 use super::client::{Living, Stage};
 use super::fault::Fault;
 use super::history::{Nanos, Record, nanos, now, sleep_until};
+use super::nuisance;
+use super::quorum::mode_of;
 use super::restart;
 use super::rng::Rng;
 use crate::support::process;
@@ -119,7 +120,14 @@ impl<'a> Nemesis<'a> {
         let (from, lasts) = (now(), nanos(time));
         match fault {
             // Those take seconds: somebody else does them meanwhile.
-            Fault::KillMaster | Fault::FreezeMaster | Fault::FailOver | Fault::FreezeNode => {}
+            Fault::KillMaster
+            | Fault::FreezeMaster
+            | Fault::FailOver
+            | Fault::FreezeNode
+            | Fault::SplitNetwork
+            | Fault::MajorityAway
+            | Fault::VoteAway
+            | Fault::TwoBehind => {}
             Fault::KillTasklock | Fault::TermTasklock => {
                 if let Some(run) = target.map(|target| target.run)
                     && self.stage.signal(run, signal_of(fault))
@@ -161,22 +169,10 @@ impl<'a> Nemesis<'a> {
                 self.server().command(&["CLIENT", "PAUSE", &ms, "WRITE"]);
                 self.freeze(What::Clients, fault, None, (from, lasts));
             }
-            Fault::DeleteKey => {
-                let key = format!("task_lock:{name}");
-                self.server().command(&["DEL", &key]);
-                self.tell(fault, from, None, Some(name));
-            }
-            Fault::KillClients => {
-                kill_clients(self.server(), dice);
-                self.tell(fault, from, None, None);
-            }
-            Fault::FlushScripts => {
-                self.server().command(&["SCRIPT", "FLUSH"]);
-                self.tell(fault, from, None, None);
-            }
-            Fault::FlushAll => {
-                self.server().command(&["FLUSHALL"]);
-                self.tell(fault, from, None, None);
+            Fault::DeleteKey | Fault::KillClients | Fault::FlushScripts | Fault::FlushAll => {
+                nuisance::strike(self.server(), fault, name, dice);
+                let name = (fault == Fault::DeleteKey).then_some(name);
+                self.tell(fault, from, None, name);
             }
             Fault::RestartEmpty | Fault::RestartRdb | Fault::RestartAof => {
                 let from = restart::restart(self.server(), fault, short);
@@ -300,15 +296,6 @@ fn signal_of(fault: Fault) -> Signal {
     }
 }
 
-/// What a network does that fails.
-pub(crate) fn mode_of(fault: Fault, dice: usize, delay: Duration) -> Mode {
-    match fault {
-        Fault::SlowNetwork => Mode::Delay(delay),
-        _ if dice.is_multiple_of(3) => Mode::SwallowReplies,
-        _ => Mode::BlackHole,
-    }
-}
-
 /// One of the jobs, and its run: most runs wait for theirs.
 fn a_job(living: &[Living], dice: usize) -> Option<(u32, i32)> {
     let job = |living: &Living| Some((living.run, job_of(living.pid)?));
@@ -328,25 +315,4 @@ fn job_of(tasklock: i32) -> Option<i32> {
     let path = format!("/proc/{tasklock}/task/{tasklock}/children");
     let children = fs::read_to_string(path).ok()?;
     children.split_ascii_whitespace().next()?.parse().ok()
-}
-
-/// All connections of tasklock, or one of them.
-fn kill_clients(server: &Server, dice: usize) {
-    if dice.is_multiple_of(2) {
-        server.command(&["CLIENT", "KILL", "USER", "default"]);
-        return;
-    }
-    let Value::BulkString(list) = server.command(&["CLIENT", "LIST"]) else {
-        return;
-    };
-    let list = String::from_utf8_lossy(&list).into_owned();
-    let ids: Vec<&str> = list
-        .lines()
-        .filter(|line| line.contains(" user=default "))
-        .filter_map(|line| line.split(' ').next()?.strip_prefix("id="))
-        .collect();
-    if !ids.is_empty() {
-        // It may have gone by itself: then this kills nobody.
-        server.command(&["CLIENT", "KILL", "ID", ids[dice % ids.len()]]);
-    }
 }

@@ -13,7 +13,7 @@ use super::arena::{Arena, NAMES};
 use super::checker::{self, Findings};
 use super::client::{self, Stage};
 use super::fault::{Fault, Topology, Weather};
-use super::group::{self, Group};
+use super::group::Group;
 use super::leftover;
 use super::nemesis::Nemesis;
 use super::rng::Rng;
@@ -29,7 +29,7 @@ const CLIENTS: u64 = 24;
 /// Streams of random numbers: the clients' are those from 0 on.
 const NEMESIS: u64 = 1000;
 const RECIPE: u64 = 2000;
-const MASTERS: u64 = 3000;
+const SERVERS: u64 = 3000;
 /// One for each processor of a small machine.
 const WITNESSES: usize = 2;
 
@@ -68,16 +68,16 @@ impl Round {
                 scope.spawn(|| client::use_recipe(&stage, rng));
             }
             let _end = Ending(&stage);
-            let rough = weather == Weather::Rough;
-            let group = arena.group.as_deref().filter(|_| rough);
-            let deposing = group.map(|group| {
-                let rng = Rng::new(self.seed, MASTERS);
-                scope.spawn(|| group::depose(&stage, group, rng, self.length))
+            let group = arena.group.as_deref();
+            let attack = group.filter(|_| weather != Weather::Fair).map(|group| {
+                let rng = Rng::new(self.seed, SERVERS);
+                let stage = &stage;
+                scope.spawn(move || group.attack(stage, weather, rng, self.length))
             });
             let faults = Fault::all(self.topology, weather);
             Nemesis::new(&stage, faults, Rng::new(self.seed, NEMESIS)).rage(self.length);
-            if let Some(deposing) = deposing {
-                deposing.join().unwrap();
+            if let Some(attack) = attack {
+                attack.join().unwrap();
             }
             stage.end();
             end_what_hangs(&stage);

@@ -1,9 +1,9 @@
 //! The proxy's connections: what becomes of each request and each reply.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 
 use tasklock::clock::{self, Tick};
@@ -11,10 +11,15 @@ use tasklock::clock::{self, Tick};
 use super::{Loss, Mode};
 use crate::support::resp;
 
+/// How `AUTH user password` begins.
+const LOGIN: &str = "*3\r\n$4\r\nauth\r\n";
+
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// None is [`Mode::Pass`].
     pub(super) mode: Option<Mode>,
+    /// What is different for some users.
+    pub(super) modes: HashMap<String, Mode>,
     pub(super) closing: bool,
     pub(super) to_lose: Option<(String, Loss)>,
     pub(super) lost: usize,
@@ -43,6 +48,8 @@ pub(super) struct Shared {
 pub(super) struct Link {
     client: TcpStream,
     server: TcpStream,
+    /// As whom the client has logged in.
+    user: OnceLock<String>,
     /// What is to become of the replies that are still to come, in order.
     fates: Mutex<VecDeque<Fate>>,
 }
@@ -61,6 +68,14 @@ impl Link {
             // It may be closed already.
             let _ = stream.shutdown(Shutdown::Both);
         }
+    }
+}
+
+impl State {
+    fn mode_of(&self, link: &Link) -> Option<Mode> {
+        let user = link.user.get();
+        let own = user.and_then(|user| self.modes.get(user));
+        own.copied().or(self.mode)
     }
 }
 
@@ -85,6 +100,7 @@ impl Shared {
         let link = Arc::new(Link {
             client,
             server,
+            user: OnceLock::new(),
             fates: Mutex::default(),
         });
         let mut state = self.state();
@@ -106,12 +122,17 @@ impl Shared {
 
     fn request(&self, link: &Link, request: &[u8]) -> std::io::Result<()> {
         let text = String::from_utf8_lossy(request).to_ascii_lowercase();
+        if text.starts_with(LOGIN)
+            && let Some(user) = resp::words(request).into_iter().nth(1)
+        {
+            let _ = link.user.set(user); // the first one stays
+        }
         let mut state = self.state();
         if self.remembers {
             state.requests.push(request.to_vec());
         }
         self.changed.notify_all();
-        if state.mode == Some(Mode::BlackHole) {
+        if state.mode_of(link) == Some(Mode::BlackHole) {
             return Ok(());
         }
         let lose = state.to_lose.take_if(|(part, _)| text.contains(&*part));
@@ -148,15 +169,16 @@ impl Shared {
             }
             return Ok(());
         }
-        if let Some(Mode::Delay(time)) = state.mode {
+        if let Some(Mode::Delay(time)) = state.mode_of(link) {
             let open = |state: &mut State| !state.closing;
             let wait = self.changed.wait_timeout_while(state, time, open);
             state = wait.unwrap_or_else(PoisonError::into_inner).0;
         }
-        if matches!(state.mode, Some(Mode::BlackHole | Mode::SwallowReplies)) {
+        let mode = state.mode_of(link);
+        if matches!(mode, Some(Mode::BlackHole | Mode::SwallowReplies)) {
             return Ok(());
         }
-        let piece = match state.mode {
+        let piece = match mode {
             Some(Mode::Dribble) => 1,
             _ => reply.len(),
         };

@@ -1,5 +1,6 @@
 //! Whether the exit code of each run tells what its history tells.
 
+use super::super::fault::Verdict;
 use super::super::history::Nanos;
 use super::view::{Exit, Run, Start, View};
 use super::{Breach, Excuse, Findings, MARGIN, Rule};
@@ -64,7 +65,9 @@ fn judge(view: &View<'_>, run: &Run<'_>, exit: Exit) -> Result<(), (Excuse, &'st
         (Some(SKIPPED), _) => Ok(()),
         (Some(UNAVAILABLE), _) if ran => certain("its job ran"),
         (Some(LOST | UNAVAILABLE), _) => {
-            match view.excuse((run.asked, exit.at), &[run.number], |it| it.loss) {
+            let refused = exit.code == Some(UNAVAILABLE);
+            let may_be = |it: &Verdict| it.loss || it.refusal && refused;
+            match view.excuse((run.asked, exit.at), &[run.number], may_be) {
                 Excuse::Fault => Ok(()),
                 // A job on the recipe may have the lock after a DEL.
                 Excuse::None | Excuse::Machine

@@ -6,6 +6,7 @@ use super::{Findings, Rule, check};
 
 mod deadline;
 mod fail_over;
+mod quorum;
 
 const MS: Nanos = 1_000_000;
 /// What the jobs of these histories exit with.

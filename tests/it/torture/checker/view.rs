@@ -285,6 +285,18 @@ impl<'a> View<'a> {
         self.faults.iter().filter(of_job).map(|it| it.from).min()
     }
 
+    /// The times in which a quorum could grant nothing, and whether it could keep what is held.
+    pub(super) fn without_majority(&self) -> impl Iterator<Item = (Nanos, Nanos, bool)> {
+        self.faults.iter().filter_map(|done| {
+            let keeps = match done.fault {
+                Fault::MajorityAway => false,
+                Fault::VoteAway => true,
+                _ => return None,
+            };
+            Some((done.from, done.to, keeps))
+        })
+    }
+
     /// Was the key of `name` deleted in this time?
     pub(super) fn was_deleted(&self, name: &str, (from, to): (Nanos, Nanos)) -> bool {
         self.faults.iter().any(|done| {
