@@ -187,6 +187,14 @@ impl Fault {
         Fault::RestartAof,
     ];
 
+    /// Whether it keeps one node of a quorum from answering.
+    pub(crate) fn takes_a_node_away(self) -> bool {
+        matches!(
+            self,
+            Fault::FreezeNode | Fault::Partition | Fault::SlowNetwork | Fault::SplitNetwork
+        )
+    }
+
     /// What is done to the nodes of a quorum when nothing is left to be forgotten.
     pub(crate) fn to_nodes(weather: Weather) -> &'static [Fault] {
         match weather {

@@ -69,6 +69,7 @@ fn judge(view: &View<'_>, run: &Run<'_>, exit: Exit) -> Result<(), (Excuse, &'st
             let may_be = |it: &Verdict| it.loss || it.refusal && refused;
             match view.excuse((run.asked, exit.at), &[run.number], may_be) {
                 Excuse::Fault => Ok(()),
+                _ if !refused && view.may_lack_votes(run, exit.at) => Ok(()),
                 // A job on the recipe may have the lock after a DEL.
                 Excuse::None | Excuse::Machine
                     if has_recipes(view) && view.was_deleted(run.name, (run.asked, exit.at)) =>

@@ -238,6 +238,30 @@ impl<'a> View<'a> {
         }
     }
 
+    /// May two of three nodes have been of no use to a run: one was away, and another one had granted
+    /// the lock to a competitor that could not take this back, being killed or stopped? That counts
+    /// until such a lease ends, which may begin with the end of what keeps a request from a node.
+    pub(super) fn may_lack_votes(&self, run: &Run<'_>, until: Nanos) -> bool {
+        let away = |from: Nanos, to: Nanos| {
+            let covers = move |it: &&Done<'_>| {
+                it.fault.takes_a_node_away() && it.from <= to && it.to >= from
+            };
+            self.faults.iter().filter(covers)
+        };
+        let competed = |hit: &&Done<'_>| {
+            matches!(hit.fault, Fault::KillTasklock | Fault::FreezeTasklock)
+                && hit.run.is_some_and(|it| self.runs[&it].name == run.name)
+        };
+        self.topology == Topology::Quorum
+            && self.faults.iter().filter(competed).any(|hit| {
+                let arrives = away(hit.from, hit.to).map(|it| it.to).max();
+                let ends = arrives.unwrap_or(hit.to).max(hit.to) + self.ttl_max;
+                away(hit.from.max(run.asked), ends.min(until))
+                    .next()
+                    .is_some()
+            })
+    }
+
     /// May what was granted or refreshed for the elder have been forgotten in a fail-over by the
     /// time that the later one, in the same place of `name`, was granted it? Not if it was granted
     /// when the old master was none any more, nor if all replicas knew a lease that had not ended

@@ -80,6 +80,39 @@ fn a_lock_is_lost_when_a_majority_is_away_and_for_nothing_less() {
 }
 
 #[test]
+fn a_lock_is_lost_by_the_vote_for_a_dead_competitor_and_a_node_that_is_away() {
+    let lost = |hit, name: &str, at, away| {
+        let competitor = Record::Asked {
+            at: 80 * MS,
+            run: 2,
+            name: name.to_owned(),
+            slots: 1,
+            ttl: 1000 * MS,
+            code: CODE,
+            recipe: false,
+        };
+        let story = Story::default()
+            .add(competitor)
+            .fault(hit, Some(2), (at, at))
+            .exit(2, 1300, 75)
+            .fault(away, None, (700, 1150));
+        rules(&story.asked(1, 1, 90).exit(1, 1200, 79), Topology::Quorum)
+    };
+    for hit in [Fault::KillTasklock, Fault::FreezeTasklock] {
+        assert_eq!(lost(hit, "a", 500, Fault::Partition), []);
+        assert_eq!(lost(hit, "a", 750, Fault::FreezeNode), []);
+    }
+    for (hit, name, at, away) in [
+        (Fault::TermTasklock, "a", 500, Fault::Partition),
+        (Fault::KillTasklock, "b", 500, Fault::Partition),
+        (Fault::KillTasklock, "a", 1160, Fault::Partition),
+        (Fault::KillTasklock, "a", 500, Fault::FlushScripts),
+    ] {
+        assert_eq!(lost(hit, name, at, away), [Rule::Exit], "{hit:?}");
+    }
+}
+
+#[test]
 fn a_grant_or_a_refresh_while_a_majority_is_away_is_a_breach() {
     let away = |story: Story| {
         let story = story.fault(Fault::MajorityAway, None, (1000, 4000));
