@@ -40,7 +40,7 @@ pub(super) fn remembering(replies: &Replies<History>) -> Option<Result<History, 
     if told.len() < needed {
         return Some(Err(no_majority(replies)));
     }
-    let enough = needed - (replies.len() - told.len()).min(needed);
+    let enough = needed - (replies.len() - told.len());
     Some(Ok(History {
         runs: merged(told.iter().flat_map(|history| &history.runs), enough),
         skips: known_to(enough, told.iter().map(|history| history.skips)),
@@ -80,6 +80,8 @@ fn is_same_run(one: &PastRun, other: &PastRun) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::store::{Holder, StoreErrorKind};
 
@@ -123,6 +125,31 @@ mod tests {
         let expected = [("a", 1), ("b", 4), ("c", 7)];
         let expected = expected.map(|(id, start)| (id.to_owned(), start, done));
         assert_eq!(told(&replies), expected);
+    }
+
+    #[test]
+    fn runs_without_a_name_are_told_apart_by_their_beginning() {
+        let done = PastOutcome::Exit(0);
+        let both = [run("", 1, done), run("", 2, done)];
+        assert_eq!(told(&[node(&both, 0), node(&both, 0)]).len(), 2);
+    }
+
+    #[test]
+    fn the_last_run_is_the_one_that_ended_last() {
+        let ended = |id, start, millis| PastRun {
+            lasted: Some(Duration::from_millis(millis)),
+            ..run(id, start, PastOutcome::Exit(0))
+        };
+        let runs = [ended("a", 1, 9), ended("b", 2, 3)];
+        assert_eq!(last(runs.iter(), 2).as_ref(), Some(&runs[0]));
+        assert_eq!(last([].iter(), 2), None);
+    }
+
+    #[test]
+    fn a_line_is_as_long_as_at_the_node_that_knows_most_of_it() {
+        let lines = [vec![], vec![Waiter::default(); 2], vec![Waiter::default()]];
+        assert_eq!(most_of(lines.iter()), lines[1]);
+        assert_eq!(most_of([].iter()), []);
     }
 
     #[test]

@@ -97,7 +97,7 @@ pub(super) fn standing(replies: &Replies<Vote>) -> Standing {
     let without_vote = replies.len() - pending - answers.len();
     if replies.len() - without_vote < needed {
         let others = without_vote - new;
-        return if new > 0 && replies.len() - others >= needed {
+        return if replies.len() - others >= needed {
             Standing::Census
         } else {
             Standing::Failed(no_majority(replies))
@@ -398,7 +398,7 @@ pub(super) fn looking(replies: &Replies<Status>) -> Option<Result<Status, StoreE
     }
     // What does not answer may know of it, too.
     let unheard = replies.len() - told.len();
-    let enough = needed - unheard.min(needed);
+    let enough = needed - unheard;
     let places = told.iter().map(|status| status.slots.len()).max();
     let slots = (0..places.unwrap_or(1)).map(|place| {
         let seen = || {

@@ -1,3 +1,5 @@
+mod looking;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -126,7 +128,7 @@ fn a_lock_cools_down_until_a_majority_of_the_nodes_does_no_more() {
 
 #[test]
 fn without_a_majority_that_serves_nothing_is_granted() {
-    for letters in ["gee", "eee", "gae", "aae", "aag", "hee"] {
+    for letters in ["gee", "eee", "gae", "aae", "aag", "hee", "nee", "nae"] {
         let failed = matches!(standing(&votes(letters)), Standing::Failed(_));
         assert!(failed, "{letters}: {:?}", standing(&votes(letters)));
     }
@@ -154,11 +156,42 @@ fn credentials_that_a_majority_refuses_are_told_as_such() {
     }
 }
 
+/// What is told of nodes that answered, but do not serve.
+fn absence<T>(replies: &Replies<T>) -> String
+where
+    T: Absent,
+{
+    no_majority(replies).text
+}
+
+#[test]
+fn every_node_that_does_not_serve_is_counted_and_says_why() {
+    assert_eq!(
+        absence(&votes("ghane.")),
+        "3 of the 6 nodes do not serve: one came back without its memory and may not vote for \
+         another 9s, until all that it may have forgotten is over; one has never served; no reply \
+         from a"
+    );
+    assert_eq!(
+        absence(&kept("kthle")),
+        "3 of the 5 nodes do not serve: one had forgotten us; one does not know of us; no reply from a"
+    );
+}
+
 #[test]
 fn the_next_place_is_the_one_that_most_nodes_granted() {
     assert_eq!(next_place(&votes("g1h"), &[0], 3), Some(1));
     assert_eq!(next_place(&votes("ghh"), &[0], 3), Some(1));
     assert_eq!(next_place(&votes("ghh"), &[0], 1), None);
+    // A lock of many places is full, most likely.
+    assert_eq!(
+        next_place(&votes("ghh"), &[0, 1, 2, 3, 4, 5, 6], 20),
+        Some(7)
+    );
+    assert_eq!(
+        next_place(&votes("ghh"), &[0, 1, 2, 3, 4, 5, 6, 7], 20),
+        None
+    );
 }
 
 #[test]
@@ -218,6 +251,15 @@ fn a_lock_is_ours_while_a_majority_has_known_us_all_along() {
             "{letters}"
         );
     }
+    // Its end is the earliest that the nodes name, and no earlier than it was.
+    let ends_at = |end_ms| Some(Ok(Kept::Answer(Refresh::Held(Grant { end_ms, ..last }))));
+    for (ends, expected) in [([1900, 1700], 1700), ([1900, 900], last.end_ms)] {
+        let kept = Refresh::Held(Grant {
+            end_ms: expected,
+            ..last
+        });
+        assert_eq!(keeping(&ends.map(ends_at), &last), Some(Ok(kept)));
+    }
     // Healed nodes are not counted, and an error is not an answer.
     for letters in ["khh", "hhh", "kle", "eee", "kee", "kkhhh", "lle ee"] {
         let answer = keeping(&kept(&letters.replace(' ', "")), &last);
@@ -253,53 +295,6 @@ fn a_release_counts_when_a_majority_did_it() {
             "{letters}"
         );
     }
-}
-
-#[test]
-fn a_lock_looks_held_when_a_majority_may_know_its_holder() {
-    let status = |held: Option<Held>, waiting| {
-        Some(Ok(Status {
-            slots: vec![Slot {
-                held,
-                fence: Some(Fence(3)),
-                cooling_down: None,
-            }],
-            waiting: Some(waiting),
-            ..Status::default()
-        }))
-    };
-    let look = |replies: &Replies<Status>| looking(replies).unwrap().unwrap();
-    let seen = look(&[
-        status(Some(by(7)), 0),
-        status(Some(by(7)), 2),
-        status(None, 1),
-    ]);
-    assert_eq!(
-        (seen.slots[0].held.clone(), seen.waiting),
-        (Some(by(7)), Some(2))
-    );
-    // What only a minority knows is left over from somebody who was refused.
-    let seen = look(&[status(Some(by(7)), 0), status(None, 0), status(None, 0)]);
-    assert_eq!(
-        (seen.slots[0].held.clone(), seen.slots[0].fence),
-        (None, Some(Fence(3)))
-    );
-    // The one that does not answer may know it, too.
-    let seen = look(&[status(Some(by(7)), 0), status(None, 0), Some(Err(error()))]);
-    assert_eq!(seen.slots[0].held, Some(by(7)));
-    let dark: &Replies<Status> = &[status(None, 0), Some(Err(error())), Some(Err(error()))];
-    assert!(matches!(looking(dark), Some(Err(_))));
-}
-
-#[test]
-fn an_administrator_hears_of_each_holder_once() {
-    let asked = |id| Unlocked::Asked(by(id));
-    let replies = [
-        Some(Ok(vec![asked(1), asked(2)])),
-        Some(Ok(vec![asked(2), asked(1)])),
-        Some(Ok(vec![asked(3)])),
-    ];
-    assert_eq!(unlocking(&replies), Some(Ok(vec![asked(1), asked(2)])));
 }
 
 proptest! {
