@@ -9,6 +9,7 @@ use crate::support::scratch::{Gate, Scratch};
 use crate::support::tasklock::Tasklock;
 use crate::support::wait_until;
 
+mod another_user;
 mod exit_status;
 mod forced_stop;
 mod forwarding;
