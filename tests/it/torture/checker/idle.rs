@@ -80,7 +80,8 @@ fn held(view: &View<'_>, run: &Run<'_>, slot: u32) -> Option<(Nanos, Nanos)> {
     // A run that was killed may have held any place before its job could tell of it.
     let killed = run.exit.is_some_and(|exit| exit.code.is_none());
     let from = match run.starts.first() {
-        Some(start) if start.slot == slot => start.at,
+        // A job may be stopped before it can tell of its start.
+        Some(start) if start.slot == slot => run.acquired.unwrap_or(start.at).min(start.at),
         None if killed => view.hit_job(run.number).unwrap_or(exit),
         _ => return None,
     };

@@ -595,14 +595,23 @@ fn a_wait_for_a_place_that_nobody_is_in_is_a_breach() {
     let slow = |record: &Record| matches!(record, Record::Waits { .. });
     gave_up(1900).without(slow).expect_clean();
     // A job that runs all the time is a reason, and so is the lease of one that was killed.
-    let ran = waited(5000)
-        .ran(5, 0, (260, 4990), 3)
-        .change(4, |record| match record {
+    let after_5 = |story: Story| {
+        story.change(4, |record| match record {
             Record::Start { fence, read, .. } => (*fence, *read) = (Some(60), Some(3)),
             Record::End { wrote, .. } => *wrote = Some(4),
             _ => {}
-        });
-    ran.expect_clean();
+        })
+    };
+    after_5(waited(5000).ran(5, 0, (260, 4990), 3)).expect_clean();
+    // So is one that was stopped before it could tell of its start.
+    let stopped = waited(5000).ran(5, 0, (4980, 4990), 3);
+    let confirmed = |at: Nanos| Record::Confirmed {
+        at: at * MS,
+        run: 5,
+    };
+    after_5(stopped.clone()).expect_broken(&[Rule::Idle]);
+    let kept = stopped.add(confirmed(260)).add(confirmed(4900));
+    after_5(kept).expect_clean();
     let killed = waited(4000).asked(5, 1, 250).died(5, 255, 9).fault(
         Fault::KillTasklock,
         Some(5),
