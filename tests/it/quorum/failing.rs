@@ -315,3 +315,26 @@ fn a_place_that_only_a_minority_granted_goes_to_whom_the_majority_gave_it() {
         keep(&mut *others, &theirs, &second);
     }
 }
+
+/// What takes a refused round back arrives when the run has been granted the lock in a later one.
+#[test]
+fn what_is_taken_back_late_is_nothing_of_a_later_round() {
+    let quorum = Quorum::of(3);
+    let (mut store, mut others) = (quorum.open(), quorum.open());
+    let (mine, theirs) = (claim("job", "a"), claim("job", "b"));
+    quorum.cut_off(2);
+    grant(&mut *others, &theirs);
+    quorum.join(2);
+    // A part of the script that is in no other.
+    quorum.proxies[2].hold_request("with(undone");
+    held(&mut *store, &mine);
+    quorum.proxies[2].wait_for_hold();
+    assert_eq!(release(&mut *others, &theirs), Release::Released);
+    let granted = grant(&mut *store, &mine);
+    wait_until(|| quorum.owner(2, "job").as_deref() == Some(mine.token.as_str()));
+    let monitor = quorum.servers[2].monitor();
+    quorum.proxies[2].let_go();
+    wait_until(|| monitor.names().iter().any(|name| name == "EVAL"));
+    assert_eq!(quorum.owner(2, "job").as_deref(), Some(mine.token.as_str()));
+    keep(&mut *store, &mine, &granted);
+}
