@@ -151,6 +151,52 @@ fn a_loss_after_the_kill_is_no_reason_to_wait_for_the_next() {
     assert_eq!(run.next_wake(), Some(at(12_100)));
 }
 
+/// What is left of a tree whose first process has ended may still be at work.
+#[test]
+fn a_loss_is_told_when_only_descendants_are_left() {
+    let revoked = || LossCause::Revoked {
+        by: "root@web3".to_owned(),
+    };
+    for (event, cause, kill_in_ms) in [
+        (refreshed(1000, LOST), LossCause::FenceMoved, 2000),
+        (refreshed(1000, self::revoked()), revoked(), 8000),
+        (Event::KeeperGone, LossCause::KeeperGone, 8000),
+    ] {
+        let mut run = running(Plan {
+            max_runtime: Some(ms(5000)),
+            ..plan()
+        });
+        run.handle(at(5000), Event::Wake);
+        run.handle(at(6000), Event::ChildEnded(ChildStatus::Exited(0)));
+        let said = Message::Lost {
+            held_for: ms(7000),
+            cause,
+            reaction: stops(kill_in_ms),
+            pid: None,
+        };
+        assert_eq!(run.handle(at(7000), event), [Action::Say(said)]);
+    }
+}
+
+#[test]
+fn a_loss_during_a_stop_is_told_with_the_kill_that_is_to_come() {
+    let fence_moved = LossCause::FenceMoved;
+    for (now, reaction) in [
+        (6000, stops(2000)),
+        (14_000, stops(1000)),
+        (15_050, Reaction::Kills),
+    ] {
+        let mut run = running(Plan {
+            max_runtime: Some(ms(5000)),
+            ..plan()
+        });
+        run.handle(at(5000), Event::Wake);
+        run.handle(at(15_000.min(now)), Event::Wake);
+        let said = lost_after(now, fence_moved.clone(), reaction);
+        assert_eq!(run.handle(at(now), refreshed(1000, LOST)), [said], "{now}");
+    }
+}
+
 /// Somebody else may run already: nothing is kept by waiting.
 #[test]
 fn a_run_that_has_lost_its_lock_does_not_wait_for_what_cannot_be_killed() {
