@@ -207,6 +207,27 @@ mod tests {
     }
 
     #[test]
+    fn what_leaves_no_room_within_two_thirds_of_the_ttl_does_not_fit() {
+        assert_eq!(terms(60).needed(), Duration::from_millis(22_350));
+        // 27.65 s + 1 s + 1.35 s + 2 × 5 s is two thirds of a minute.
+        for (kill_after_ms, fits) in [(0, true), (27_650, true), (27_651, false)] {
+            let kill_after = Some(Duration::from_millis(kill_after_ms));
+            let terms = Terms::new(Duration::from_secs(60), kill_after, None);
+            assert_eq!(terms.fit(), fits, "{kill_after_ms} ms");
+        }
+    }
+
+    #[test]
+    fn the_first_refresh_comes_early_and_the_others_six_times_per_ttl() {
+        for (ttl_s, first_ms, next_ms) in [(60, 1000, 10_000), (6, 1000, 1000), (3, 500, 500)] {
+            let mut lease = Lease::granted(terms(ttl_s), at(5000));
+            assert_eq!(lease.refresh_at(), Some(at(5000 + first_ms)), "{ttl_s} s");
+            lease.confirmed(at(7000));
+            assert_eq!(lease.refresh_at(), Some(at(7000 + next_ms)), "{ttl_s} s");
+        }
+    }
+
+    #[test]
     fn the_deadline_counts_from_before_the_request() {
         let mut lease = Lease::granted(terms(60), at(1000));
         assert_eq!(lease.deadline(), at(1000 + 60_000 - 1350));
@@ -229,6 +250,31 @@ mod tests {
         }
         assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000]);
         assert_eq!(lease.deadline(), deadline);
+    }
+
+    #[test]
+    fn a_short_lease_is_tried_again_sooner_and_each_success_begins_anew() {
+        for (ttl_s, pause_ms) in [(1, 20), (2, 40), (5, 100), (3600, 100)] {
+            let mut lease = Lease::granted(terms(ttl_s), at(0));
+            for _ in 0..2 {
+                lease.failed(at(1000));
+                assert_eq!(lease.refresh_at(), Some(at(1000 + pause_ms)), "{ttl_s} s");
+                lease.failed(at(1000));
+                lease.confirmed(at(1000));
+            }
+        }
+    }
+
+    #[test]
+    fn after_a_stop_the_lease_is_refreshed_at_once_but_not_twice_at_a_time() {
+        let mut lease = Lease::granted(terms(60), at(0));
+        lease.refresh_now(at(300));
+        assert_eq!(lease.refresh_at(), Some(at(300)));
+        lease.refresh_now(at(400));
+        assert_eq!(lease.refresh_at(), Some(at(300)), "it is due already");
+        lease.refreshing();
+        lease.refresh_now(at(500));
+        assert_eq!(lease.refresh_at(), None, "one is under way");
     }
 
     #[test]

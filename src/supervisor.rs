@@ -13,6 +13,8 @@ mod event;
 mod holding;
 mod plan;
 mod releasing;
+#[cfg(test)]
+mod tests;
 
 pub use event::{Action, Answer, Event};
 pub use plan::{OnLost, OnUnavailable, Plan};

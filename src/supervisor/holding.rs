@@ -105,19 +105,20 @@ impl Supervisor {
                 }
             }
         };
-        if let (false, Child::Running { pid, .. }) = (known, self.child) {
-            let held_for = self.held_for(now);
+        if !known {
+            let (held_for, pid) = (self.held_for(now), self.pid());
             actions.push(Action::Say(Message::Lost {
                 held_for,
                 cause,
                 reaction,
-                pid: Some(pid),
+                pid,
             }));
         }
     }
 
     /// Orders the child's stop, and KILL after `kill_after` or when the lease
-    /// has no more room, whichever is first. Says in how long that is.
+    /// has no more room, whichever is first. Says in how long that is; zero: it
+    /// is being killed.
     pub(super) fn stop(
         &mut self,
         now: Tick,
@@ -130,8 +131,11 @@ impl Supervisor {
                 kill_at,
                 killed_at: None,
                 ..
-            } => *kill_at = latest.min(*kill_at),
-            Phase::Stopping { .. } => {}
+            } => {
+                *kill_at = latest.min(*kill_at);
+                kill_at.since(now)
+            }
+            Phase::Stopping { .. } => Duration::ZERO,
             _ => {
                 self.phase = Phase::Stopping {
                     kill_at: latest,
@@ -144,9 +148,9 @@ impl Supervisor {
                     // Too late for that: it would also wake what is stopped.
                     self.kill_if_due(now, actions);
                 }
+                latest.since(now)
             }
         }
-        latest.since(now)
     }
 
     pub(super) fn keeper_gone(&mut self, now: Tick, actions: &mut Vec<Action>) {
@@ -170,6 +174,14 @@ impl Supervisor {
                 }
             }
             Phase::Done => {}
+        }
+    }
+
+    /// The child's, while it is there.
+    fn pid(&self) -> Option<u32> {
+        match self.child {
+            Child::Running { pid, .. } => Some(pid),
+            Child::None | Child::Gone(_) => None,
         }
     }
 
@@ -204,10 +216,7 @@ impl Supervisor {
         let failed = now >= first + KILL_FAILED;
         let report = failed && !std::mem::replace(reported, failed);
         actions.push(Action::KillTree);
-        let pid = match self.child {
-            Child::Running { pid, .. } => Some(pid),
-            Child::None | Child::Gone(_) => None,
-        };
+        let pid = self.pid();
         if now >= lease_kill_at && !std::mem::replace(&mut self.lost, true) {
             // A stop for another reason ran into the end of the lease.
             let (cause, reaction) = (LossCause::NoRoom, Reaction::Kills);
