@@ -195,6 +195,26 @@ fn what_a_majority_granted_but_did_not_confirm_is_given_back() {
     wait_until(|| (0..3).all(|node| quorum.owner(node, "job").is_none()));
 }
 
+#[test]
+fn a_node_that_did_not_vote_has_noted_nothing() {
+    let quorum = Quorum::of(3);
+    let mut store = quorum.open();
+    let other = claim("other", "a");
+    grant(&mut *store, &other);
+    assert_eq!(release(&mut *store, &other), Release::Released);
+    let ahead = (micros() + 3_000_000).to_string();
+    quorum.servers[0].command(&["HSET", "{task_lock:job}:st", "v", "1", "f0", &ahead]);
+    quorum.proxies[1].hold_request("'noted'");
+    quorum.cut_off(2);
+    let brief = Duration::from_millis(500);
+    let error = store
+        .acquire(&claim("job", "a"), Ask::default(), brief)
+        .unwrap_err();
+    let told = "no majority of the nodes confirmed the fence";
+    assert!(error.text.contains(told), "{}", error.text);
+    quorum.proxies[1].let_go();
+}
+
 fn micros() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     u64::try_from(now.as_micros()).unwrap()
