@@ -172,23 +172,11 @@ fn an_acknowledgement_counts_only_from_who_still_shows_us_by_the_same_grant() {
 /// The same, held up until no time is left for another round.
 #[test]
 fn what_a_majority_granted_but_did_not_confirm_is_given_back() {
-    let quorum = Quorum::of(3);
-    let mut store = quorum.open();
-    // Connected before the clock runs.
-    let other = claim("other", "a");
-    grant(&mut *store, &other);
-    assert_eq!(release(&mut *store, &other), Release::Released);
-    let ahead = (micros() + 3_000_000).to_string();
-    quorum.servers[0].command(&["HSET", "{task_lock:job}:st", "v", "1", "f0", &ahead]);
+    let (quorum, store) = with_one_ahead();
     for node in [1, 2] {
         quorum.proxies[node].hold_request("'noted'");
     }
-    let brief = Duration::from_millis(500);
-    let error = store
-        .acquire(&claim("job", "a"), Ask::default(), brief)
-        .unwrap_err();
-    let told = "no majority of the nodes confirmed the fence";
-    assert!(error.text.contains(told), "{}", error.text);
+    expect_unconfirmed(store);
     for node in [1, 2] {
         quorum.proxies[node].let_go();
     }
@@ -197,6 +185,15 @@ fn what_a_majority_granted_but_did_not_confirm_is_given_back() {
 
 #[test]
 fn a_node_that_did_not_vote_has_noted_nothing() {
+    let (quorum, store) = with_one_ahead();
+    quorum.proxies[1].hold_request("'noted'");
+    quorum.cut_off(2);
+    expect_unconfirmed(store);
+    quorum.proxies[1].let_go();
+}
+
+/// Three nodes, of which the first one gives larger fences, and a run that is connected to them.
+fn with_one_ahead() -> (Quorum, Box<dyn Store>) {
     let quorum = Quorum::of(3);
     let mut store = quorum.open();
     let other = claim("other", "a");
@@ -204,15 +201,16 @@ fn a_node_that_did_not_vote_has_noted_nothing() {
     assert_eq!(release(&mut *store, &other), Release::Released);
     let ahead = (micros() + 3_000_000).to_string();
     quorum.servers[0].command(&["HSET", "{task_lock:job}:st", "v", "1", "f0", &ahead]);
-    quorum.proxies[1].hold_request("'noted'");
-    quorum.cut_off(2);
+    (quorum, store)
+}
+
+#[track_caller]
+fn expect_unconfirmed(mut store: Box<dyn Store>) {
     let brief = Duration::from_millis(500);
-    let error = store
-        .acquire(&claim("job", "a"), Ask::default(), brief)
-        .unwrap_err();
+    let answer = store.acquire(&claim("job", "a"), Ask::default(), brief);
+    let error = answer.expect_err("granted");
     let told = "no majority of the nodes confirmed the fence";
     assert!(error.text.contains(told), "{}", error.text);
-    quorum.proxies[1].let_go();
 }
 
 fn micros() -> u64 {
