@@ -329,9 +329,16 @@ fn what_is_taken_back_late_is_nothing_of_a_later_round() {
     quorum.proxies[2].hold_request("with(undone");
     held(&mut *store, &mine);
     quorum.proxies[2].wait_for_hold();
+    // Whose grant it is there, and of which round.
+    let of_round = || quorum.servers[2].text(&["HGET", "{task_lock:job}:st", "g0"]);
+    let refused = of_round();
+    assert!(refused.is_some());
     assert_eq!(release(&mut *others, &theirs), Release::Released);
     let granted = grant(&mut *store, &mine);
-    wait_until(|| quorum.owner(2, "job").as_deref() == Some(mine.token.as_str()));
+    wait_until(|| {
+        keep(&mut *store, &mine, &granted);
+        of_round() != refused
+    });
     let monitor = quorum.servers[2].monitor();
     quorum.proxies[2].let_go();
     wait_until(|| monitor.names().iter().any(|name| name == "EVAL"));
